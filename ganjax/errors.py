@@ -1,0 +1,27 @@
+"""What a user can mend is a `UserError`: one line that says what, where and how.
+
+Everything else is a bug and keeps its stack trace.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class UserError(Exception):
+    """Bad input, with the mend in its message; `main` prints it and exits with 1."""
+
+
+def choose(table: Mapping[str, T], name: str, what: str) -> T:
+    """`table[name]`, or a UserError that lists the choices.
+
+    >>> choose({"adam": 1, "sgd": 2}, "adan", "optimizer.name")
+    Traceback (most recent call last):
+    ...
+    ganjax.errors.UserError: optimizer.name = 'adan' is unknown; choose from: adam, sgd
+    """
+    if name not in table:
+        choices = ", ".join(sorted(table))
+        raise UserError(f"{what} = {name!r} is unknown; choose from: {choices}")
+    return table[name]

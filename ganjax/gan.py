@@ -1,0 +1,153 @@
+"""From a config to a `Gan`: every option looked up once, here and nowhere else."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache, partial
+from typing import Any
+
+import jax
+import optax
+from flax import linen as nn
+
+from ganjax.errors import UserError, choose
+from ganjax.losses import LOSSES, Loss
+from ganjax.models import DISCRIMINATORS, GENERATORS
+from ganjax.models.layers import RANGES
+from ganjax.penalties import PENALTIES, PenaltyFn
+from ganjax.priors import PRIORS, PriorFn
+
+SCHEDULES = {
+    "constant": optax.constant_schedule,
+    "cosine": optax.cosine_decay_schedule,
+    "exponential": optax.exponential_decay,
+    "linear": optax.linear_schedule,
+    "warmup_cosine": optax.warmup_cosine_decay_schedule,
+}
+OPTIMIZERS = {"adam": optax.adam, "rmsprop": optax.rmsprop, "sgd": optax.sgd}
+
+
+@dataclass(frozen=True, eq=False)
+class Gan:
+    """Everything about a GAN that is not an array. Hashable: a static argument of jit.
+
+    Equal configs give the very same object (`make_gan` caches), hence no recompiling.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    loss: Loss
+    penalties: tuple[tuple[str, PenaltyFn, optax.Schedule], ...]
+    g_tx: optax.GradientTransformation
+    d_tx: optax.GradientTransformation
+    prior: PriorFn
+    z_dim: int
+    pixel_range: tuple[float, float]  # what uint8 0 and 255 become
+    ema_half_life: float  # in images
+    ema_rampup: float  # the half-life is at most this share of the images seen
+
+
+def make_gan(config: Mapping[str, Any]) -> Gan:
+    """The GAN that a config describes.
+
+    Args:
+      config: an `ml_collections.ConfigDict` as `load_config` returns it, or a mapping
+        of the same shape.
+
+    Raises:
+      UserError: an unknown name, a bad value, or options that contradict each other.
+    """
+    plain = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    return _make_gan(json.dumps(plain, sort_keys=True), jax.default_backend())
+
+
+@cache
+def _make_gan(config_json: str, backend: str) -> Gan:
+    config = json.loads(config_json)
+    _check(config)
+    conv = config["conv"]
+    if conv == "auto":  # GPUs and TPUs have convolution units, CPUs matrix units
+        conv = "matmul" if backend == "cpu" else "library"
+    image_shape = tuple(config["data"]["image_shape"])
+    generator = _module(
+        GENERATORS, config["generator"], "generator", conv=conv, image_shape=image_shape
+    )
+    output = getattr(generator, "output", "tanh")
+    return Gan(
+        generator=generator,
+        discriminator=_module(
+            DISCRIMINATORS, config["discriminator"], "discriminator", conv=conv
+        ),
+        loss=choose(LOSSES, config["loss"], "config.loss"),
+        penalties=tuple(
+            (
+                name,
+                choose(PENALTIES, name, "config.penalties"),
+                schedule(weight, f"config.penalties.{name}"),
+            )
+            for name, weight in sorted(config["penalties"].items())
+        ),
+        g_tx=optimizer(config["g_optimizer"], "config.g_optimizer"),
+        d_tx=optimizer(config["d_optimizer"], "config.d_optimizer"),
+        prior=choose(PRIORS, config["prior"], "config.prior"),
+        z_dim=config["z_dim"],
+        pixel_range=choose(RANGES, output, "config.generator.output"),
+        ema_half_life=config["ema_half_life"],
+        ema_rampup=config["ema_rampup"],
+    )
+
+
+def _check(config: dict[str, Any]) -> None:
+    for name in ("batch_size", "n_dis", "z_dim"):
+        if config[name] < 1:
+            raise UserError(f"config.{name} = {config[name]} must be at least 1")
+    for name in ("ema_half_life", "ema_rampup"):
+        if config[name] < 0:
+            raise UserError(f"config.{name} = {config[name]} must not be negative")
+    normed = config["discriminator"].get("norm", "none") != "none"
+    if config["penalties"] and normed:
+        raise UserError(
+            "config.discriminator.norm must be 'none' with a gradient penalty: batch "
+            "statistics tie the samples together, and a per-sample gradient is not one"
+        )
+
+
+def _module(
+    table: dict[str, type[nn.Module]], spec: dict[str, Any], where: str, **extra: Any
+) -> nn.Module:
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in spec.items()}
+    cls = choose(table, options.pop("name"), f"config.{where}.name")
+    known = {field.name for field in fields(cls)} - {"parent", "name"}
+    for option in options:
+        choose(dict.fromkeys(known), option, f"a field of config.{where}")
+    return cls(**{k: v for k, v in extra.items() if k in known} | options)
+
+
+def schedule(spec: float | dict[str, Any], where: str) -> optax.Schedule:
+    """A number, or `{"name": "cosine", "init_value": …, …}` with optax's arguments."""
+    if isinstance(spec, int | float):
+        if spec < 0:
+            raise UserError(f"{where} = {spec} must not be negative")
+        return optax.constant_schedule(spec)
+    options = dict(spec)
+    make = choose(SCHEDULES, options.pop("name", ""), f"{where}.name")
+    return _call(make, options, where)
+
+
+def optimizer(spec: dict[str, Any], where: str) -> optax.GradientTransformation:
+    """`{"name": "adam", "learning_rate": number or schedule, …}`, optax's arguments."""
+    options = dict(spec)
+    make = choose(OPTIMIZERS, options.pop("name", ""), f"{where}.name")
+    rate = options.get("learning_rate", 0.0)
+    if isinstance(rate, dict):
+        options["learning_rate"] = schedule(rate, f"{where}.learning_rate")
+    elif rate <= 0:
+        raise UserError(f"{where}.learning_rate = {rate} must be positive")
+    return _call(make, options, where)
+
+
+def _call(make: Any, options: dict[str, Any], where: str) -> Any:
+    try:
+        return partial(make, **options)()
+    except TypeError as error:
+        raise UserError(f"{where}: {error}") from error

@@ -1,0 +1,83 @@
+"""Convolutional pair after DCGAN (arXiv:1511.06434) and InfoGAN (arXiv:1606.03657).
+
+Each entry of `channels` is one resolution. The generator starts at
+`image / stride^len(channels)` pixels and grows; the discriminator is its mirror image.
+"""
+
+from math import prod
+
+import jax
+from flax import linen as nn
+
+from ganjax.models.layers import ACTIVATIONS, OUTPUTS, Conv, ConvTranspose, Norm
+
+
+class Generator(nn.Module):
+    """float32 [B, z_dim] -> float32 [B, H, W, C] in the range of `output`."""
+
+    image_shape: tuple[int, int, int]
+    channels: tuple[int, ...] = (64, 32)
+    hidden: tuple[int, ...] = (256,)  # dense layers before the first feature map
+    kernel: int = 4
+    stride: int = 2
+    norm: str = "batch"
+    momentum: float = 0.9
+    activation: str = "leaky_relu"
+    output: str = "tanh"
+    conv: str = "matmul"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, z: jax.Array, train: bool = True) -> jax.Array:
+        height, width, colours = self.image_shape
+        shrink = self.stride ** len(self.channels)
+        if height % shrink or width % shrink:
+            raise ValueError(f"{height}x{width} images can't shrink by {shrink}")
+        start = (height // shrink, width // shrink, self.channels[0])
+
+        def finish(x: jax.Array) -> jax.Array:
+            x = Norm(self.norm, self.momentum, self.axis_name)(x, train)
+            return ACTIVATIONS[self.activation](x)
+
+        def grow(features: int) -> ConvTranspose:
+            return ConvTranspose(features, self.kernel, self.stride, self.conv)
+
+        for features in self.hidden:
+            z = finish(nn.Dense(features, kernel_init=nn.initializers.he_normal())(z))
+        z = nn.Dense(prod(start), kernel_init=nn.initializers.he_normal())(z)
+        x = finish(z.reshape(-1, *start))
+        for features in self.channels[1:]:
+            x = finish(grow(features)(x))
+        return OUTPUTS[self.output](grow(colours)(x))
+
+
+class Discriminator(nn.Module):
+    """float32 [B, H, W, C] -> logits float32 [B]."""
+
+    channels: tuple[int, ...] = (32, 64)
+    hidden: tuple[int, ...] = (256,)  # dense layers after the last feature map
+    kernel: int = 4
+    stride: int = 2
+    norm: str = "none"
+    momentum: float = 0.9
+    activation: str = "leaky_relu"
+    dropout: float = 0.0
+    conv: str = "matmul"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
+        def finish(x: jax.Array, norm: str) -> jax.Array:
+            x = Norm(norm, self.momentum, self.axis_name)(x, train)
+            x = ACTIVATIONS[self.activation](x)
+            return nn.Dropout(self.dropout, deterministic=not train)(x)
+
+        for i, features in enumerate(self.channels):
+            x = Conv(features, self.kernel, self.stride, self.conv)(x)
+            # No norm on the pixels themselves: arXiv:1511.06434, section 3.
+            x = finish(x, self.norm if i else "none")
+        x = x.reshape(x.shape[0], -1)
+        for features in self.hidden:
+            x = nn.Dense(features, kernel_init=nn.initializers.he_normal())(x)
+            x = finish(x, self.norm)
+        return nn.Dense(1)(x)[:, 0]

@@ -1,0 +1,107 @@
+"""The only file that says pmap: training chunks over all local devices.
+
+State and data set are replicated, batch indices are sharded. Each device gathers its
+own share of every batch from its resident copy, and the steps average over the axis.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ganjax.errors import UserError
+from ganjax.gan import Gan
+from ganjax.state import PyTree, TrainState
+from ganjax.steps import Metrics, train_step
+
+AXIS = "batch"
+TrainChunk = Callable[..., tuple[TrainState, Metrics]]
+
+
+def replicated() -> NamedSharding:
+    """The placement of state and data: a copy on every local device."""
+    return NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec())
+
+
+def replicate(tree: PyTree) -> PyTree:
+    """Copies arrays to all local devices; donating the copy spares the original."""
+    return jax.device_put(jax.tree.map(jnp.copy, tree), replicated())
+
+
+def check_batch_size(batch: int) -> None:
+    """A global batch is shared out evenly, or not at all.
+
+    Raises:
+      UserError: the devices don't divide the batch.
+    """
+    devices = jax.local_device_count()
+    if batch % devices:
+        raise UserError(
+            f"config.batch_size = {batch} is not divisible by the {devices} devices: "
+            f"choose a multiple, e.g. {-(-batch // devices) * devices}"
+        )
+
+
+@jax.jit
+def all_finite(tree: PyTree) -> jax.Array:
+    """Whether every number in a tree is finite, bool []."""
+    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.array([jnp.isfinite(x).all() for x in leaves]).all()
+
+
+def shard_indices(indices: np.ndarray, chunk: int) -> np.ndarray:
+    """int32 [n, k, B] -> [devices, chunk, k, B / devices], padded from n to `chunk`."""
+    devices = jax.local_device_count()
+    n, k, batch = indices.shape
+    padded = np.zeros((chunk, k, batch), np.int32)
+    padded[:n] = indices
+    shares = padded.reshape(chunk, k, devices, batch // devices)
+    return np.ascontiguousarray(shares.transpose(2, 0, 1, 3))
+
+
+def make_train_chunk(gan: Gan, chunk: int) -> TrainChunk:
+    """Up to `chunk` training steps in one device call.
+
+    Returns:
+      `(state, images, indices, n) -> (state, metrics)`. `state` is donated; `images`
+      is uint8 [N, H, W, C]; `indices` comes from `shard_indices`; the first `n` rows
+      are trained on. Metrics are sums over the n steps. Since n is an argument, one
+      program serves every n and results don't depend on how steps are grouped; n = 0
+      compiles and trains nothing.
+    """
+
+    def run(
+        state: TrainState, images: jax.Array, n: jax.Array, indices: jax.Array
+    ) -> tuple[TrainState, Metrics]:
+        def one(i: jax.Array, carry: tuple[TrainState, Metrics]):
+            state, total = carry
+            state, metrics = train_step(gan, state, images[indices[i]], axis_name=AXIS)
+            return state, jax.tree.map(jnp.add, total, metrics)
+
+        _, metrics = jax.eval_shape(
+            lambda: train_step(gan, state, images[indices[0]], axis_name=AXIS)
+        )
+        zeros = jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)
+        if chunk == 1:  # no loop: library convolutions crawl inside one on the CPU
+            return lax.cond(
+                n > 0, lambda: one(jnp.int32(0), (state, zeros)), lambda: (state, zeros)
+            )
+        return lax.fori_loop(0, n, one, (state, zeros))
+
+    pmapped = jax.pmap(
+        run,
+        axis_name=AXIS,
+        in_axes=(None, None, None, 0),
+        out_axes=(None, None),
+        donate_argnums=0,
+    )
+
+    def train_chunk(
+        state: TrainState, images: jax.Array, indices: np.ndarray, n: int
+    ) -> tuple[TrainState, Metrics]:
+        return pmapped(state, images, jnp.int32(n), indices)
+
+    return train_chunk

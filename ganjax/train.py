@@ -1,0 +1,231 @@
+"""Builds everything, restores, and owns the loop."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+import ganjax
+from ganjax import data, parallel
+from ganjax.checkpoint import Checkpoints, has_checkpoint
+from ganjax.config import difference
+from ganjax.errors import UserError
+from ganjax.gan import Gan, make_gan
+from ganjax.sampling import export, sample
+from ganjax.state import TrainState, init_state
+from ganjax.writers import Writer, diverged
+
+GRID = 64  # samples in a grid
+GRID_NOISE = 1_000_003  # folded into the seed: the same noise in every grid
+
+
+def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
+    """Trains `config` in `workdir`, resuming what is there.
+
+    Returns:
+      The final state, replicated over the local devices.
+
+    Raises:
+      UserError: whatever the user can mend; nothing that existed is lost.
+    """
+    print(describe_devices(), flush=True)
+    gan = make_gan(config)
+    parallel.check_batch_size(config.batch_size)
+    make_folder(workdir)
+    dataset = data.load(config.data)
+    print(f"data: {dataset.describe()}", flush=True)
+    metadata = {"config": plain(config), "data": dataset.identity}
+    checkpoints = Checkpoints(workdir, config.keep)
+    state = restore_or_init(gan, config, checkpoints, metadata)
+    (workdir / "config.json").write_text(json.dumps(metadata, indent=2) + "\n")
+
+    chunk = steps_per_call(config, gan)
+    train_chunk = parallel.make_train_chunk(gan, chunk)
+    images = parallel.replicate(dataset.images)
+    key = jax.random.fold_in(jax.random.key(config.seed), GRID_NOISE)
+
+    def indices(step: int, n: int) -> np.ndarray:
+        shape = (n, config.n_dis, config.batch_size)
+        rows = data.batch_indices(config.seed, step, shape, len(dataset.images))
+        return parallel.shard_indices(rows, chunk)
+
+    started, step = time.perf_counter(), int(state.step)
+    state, _ = jax.block_until_ready(train_chunk(state, images, indices(step, 1), 0))
+    now = time.perf_counter()
+    print(
+        f"compiled in {now - started:.1f} s; training from step {step} "
+        f"{now - ganjax.STARTED:.1f} s after the start",
+        flush=True,
+    )
+
+    with Writer(workdir, step, config) as writer, StopSignal() as stop:
+        if step == 0 and config.sample_every:
+            writer.pictures(step, sample(gan, state, num=GRID, key=key))
+        while step < config.num_steps and not stop.requested:
+            n = min(chunk, steps_to_next_event(config, step))
+            state, metrics = train_chunk(state, images, indices(step, n), n)
+            step += n
+            writer.add(step, n, metrics)
+            if due(config, "log_every", step):
+                writer.publish(step)
+            if due(config, "sample_every", step):
+                writer.pictures(step, sample(gan, state, num=GRID, key=key))
+            if due(config, "checkpoint_every", step) or stop.requested:
+                save(checkpoints, writer, state, metadata)
+        checkpoints.close()
+        writer.finish(dataset.describe())
+    return state
+
+
+def sample_from(workdir: Path, out: Path, num: int, seed: int) -> None:
+    """Samples from the newest checkpoint; needs neither data nor flags of training.
+
+    Raises:
+      UserError: no checkpoint there, a damaged one, or a place that can't be written.
+    """
+    if not has_checkpoint(workdir):
+        raise UserError(
+            f"{workdir} holds no checkpoint: train there, or mend --workdir"
+        )
+    checkpoints = Checkpoints(workdir, create=False)
+    gan = make_gan(checkpoints.metadata()["config"])
+    state = checkpoints.restore(abstract_state(gan), parallel.replicated())
+    export(out, sample(gan, state, num=num, key=jax.random.key(seed)))
+    print(f"{num} samples of step {int(state.step)} in {out}")
+
+
+# --- what the loop is made of -------------------------------------------------------
+
+
+def describe_devices() -> str:
+    """Back end, kind and number of the devices: many train on a CPU unknowingly."""
+    devices = jax.local_devices()
+    kind, plural = devices[0].device_kind, "s" if len(devices) > 1 else ""
+    return (
+        f"ganjax {ganjax.__version__}, jax {jax.__version__} on "
+        f"{jax.default_backend().upper()}: {len(devices)} device{plural} ({kind})"
+    )
+
+
+def make_folder(workdir: Path) -> None:
+    """Creates the work folder and checks that it can be written to."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        probe = workdir / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{workdir} can't be written to ({error.strerror}): pass another --workdir"
+        ) from error
+
+
+def plain(config: ConfigDict) -> dict[str, Any]:
+    """The config as it will be read back: JSON has no tuples."""
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def restore_or_init(
+    gan: Gan, config: ConfigDict, checkpoints: Checkpoints, metadata: dict[str, Any]
+) -> TrainState:
+    """The newest checkpoint of the same config and data, or a fresh state.
+
+    Raises:
+      UserError: the work folder holds a run of other mathematics or on other data.
+    """
+    if checkpoints.latest is None:
+        return parallel.replicate(init_state(gan, jax.random.key(config.seed)))
+    old = checkpoints.metadata()
+    changes = difference(old["config"], metadata["config"])
+    if old["data"]["sha256"] != metadata["data"]["sha256"]:
+        changes.append(f"data: {old['data']['source']} -> {metadata['data']['source']}")
+    if changes:
+        raise UserError(
+            f"{checkpoints.folder.parent} holds a run with another config, not resumed "
+            f"({'; '.join(changes)}): undo the change, or pass another --workdir"
+        )
+    state = checkpoints.restore(abstract_state(gan), parallel.replicated())
+    print(f"resuming from step {int(state.step)} in {checkpoints.folder}", flush=True)
+    return state
+
+
+def abstract_state(gan: Gan) -> TrainState:
+    """Shapes and types of a state, without computing one."""
+    return jax.eval_shape(lambda: init_state(gan, jax.random.key(0)))
+
+
+def steps_per_call(config: ConfigDict, gan: Gan) -> int:
+    """Training steps in one device call, chosen by back end unless the config says.
+
+    Accelerators want long calls. So do matrix products on a CPU, if short enough for a
+    lively progress bar; but library convolutions crawl inside a loop there.
+    """
+    if config.steps_per_call:
+        return config.steps_per_call
+    if jax.default_backend() != "cpu":
+        return 100
+    state = abstract_state(gan)
+    batch = jax.ShapeDtypeStruct((2, *gan.generator.image_shape), np.uint8)
+    program = jax.make_jaxpr(lambda s, b: ganjax.g_step(gan, s, b))(state, batch)
+    return 1 if "conv_general_dilated" in str(program) else 10
+
+
+CADENCES = ("log_every", "sample_every", "checkpoint_every")
+
+
+def due(config: ConfigDict, cadence: str, step: int) -> bool:
+    """Whether a cadence falls on this step; all do on the last one."""
+    every = config[cadence]
+    return step == config.num_steps or (every > 0 and step % every == 0)
+
+
+def steps_to_next_event(config: ConfigDict, step: int) -> int:
+    """How far to run before something besides training has to happen."""
+    ends = [step - step % config[c] + config[c] for c in CADENCES if config[c] > 0]
+    return min([*ends, config.num_steps]) - step
+
+
+def save(
+    checkpoints: Checkpoints,
+    writer: Writer,
+    state: TrainState,
+    metadata: dict[str, Any],
+) -> None:
+    """Checkpoints a state, but never one that is not finite."""
+    writer.flush()
+    if not parallel.all_finite(state):
+        raise UserError(diverged("a parameter is not finite", int(state.step)))
+    checkpoints.save(int(state.step), state, metadata)
+    writer.restart_clock()
+
+
+class StopSignal:
+    """SIGTERM and Ctrl-C ask for a checkpoint and an orderly end; twice insists."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "StopSignal":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            try:
+                self._before[number] = signal.signal(number, self._handle)
+            except ValueError:  # only the main thread may; elsewhere there are none
+                break
+        return self
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+    def __exit__(self, *exc: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

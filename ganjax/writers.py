@@ -1,0 +1,181 @@
+"""What a run tells: progress bar, metrics.jsonl, TensorBoard, pictures, NaN guard."""
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from ganjax import sampling
+from ganjax.errors import UserError
+
+# Metric -> TensorBoard tag; other metrics appear under their own names.
+TAGS = {
+    "d_loss": "Loss/discriminator",
+    "g_loss": "Loss/generator",
+    "real_loss": "Loss/real",
+    "fake_loss": "Loss/fake",
+    "d_real": "Probability/D(x)",
+    "d_fake": "Probability/D(G(z))",
+    "images_per_second": "Speed/images_per_second",
+}
+
+
+class Writer:
+    """Collects the metrics of a run and publishes them every `log_every` steps.
+
+    Reading a metric waits for the device, so metrics are read one call late: while the
+    next call runs. The clock counts training only.
+    """
+
+    def __init__(self, workdir: Path, step: int, config: ConfigDict):
+        from tensorboardX import SummaryWriter
+        from tqdm import tqdm
+
+        self.workdir, self.step, self.start = workdir, step, step
+        self.batch_size, self.num_steps = config.batch_size, config.num_steps
+        self.jsonl = workdir / "metrics.jsonl"
+        kept = [row for row in read_jsonl(self.jsonl) if row["step"] <= step]
+        self.jsonl.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        self.board = SummaryWriter(str(workdir), purge_step=step + 1)
+        self.bar = tqdm(total=self.num_steps, initial=step, unit="step", mininterval=1)
+        self.pending: tuple[int, int, dict[str, jax.Array]] | None = None
+        self.sums: dict[str, float] = {}
+        self.published = step
+        self.clock = self.seconds = 0.0
+        self.restart_clock()
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.bar.close()
+        self.board.close()
+
+    def add(self, step: int, n: int, metrics: dict[str, jax.Array]) -> None:
+        """Takes the sums of n steps' metrics, ending at `step`; reads the previous."""
+        previous, self.pending = self.pending, (step, n, metrics)
+        self._read(previous)
+
+    def flush(self) -> None:
+        """Waits for the device and reads what is pending.
+
+        Raises:
+          UserError: a metric is not finite; the run has diverged.
+        """
+        previous, self.pending = self.pending, None
+        self._read(previous)
+
+    def _read(self, pending: tuple[int, int, dict[str, jax.Array]] | None) -> None:
+        if pending is None:
+            return
+        self.step, n, metrics = pending
+        for name, value in jax.device_get(metrics).items():
+            if not math.isfinite(value):
+                raise UserError(diverged(f"{name} is {value}", self.step))
+            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+        self.bar.update(n)
+
+    def publish(self, step: int) -> None:
+        """Writes the mean of every metric since the last call."""
+        self.flush()
+        steps = step - self.published
+        seconds = time.perf_counter() - self.clock
+        self.seconds += seconds
+        row: dict[str, Any] = {"step": step}
+        row |= {name: total / steps for name, total in self.sums.items()}
+        row["images_per_second"] = steps * self.batch_size / seconds
+        with self.jsonl.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        for name, value in row.items():
+            self.board.add_scalar(TAGS.get(name, f"Other/{name}"), value, step)
+        self.bar.set_postfix_str(
+            f"{row['images_per_second']:.0f} img/s, "
+            f"loss D {row['d_loss']:.3f} G {row['g_loss']:.3f}, "
+            f"D(x) {row['d_real']:.2f}, D(G(z)) {row['d_fake']:.2f}",
+            refresh=False,
+        )
+        self.published, self.sums = step, {}
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """After work that is not training."""
+        self.clock = time.perf_counter()
+
+    def pictures(self, step: int, images: np.ndarray) -> None:
+        """samples/step_XXXXXX.png, samples.png and the TensorBoard image."""
+        picture = sampling.grid(images)
+        for name in (f"samples/step_{step:06d}.png", "samples.png"):
+            sampling.save_png(self.workdir / name, picture, scale=2)
+        self.board.add_image("samples", picture, step, dataformats="HWC")
+        self.restart_clock()
+
+    def finish(self, data: str) -> None:
+        """curves.png and progress.gif, and the line that says where everything is."""
+        self.flush()
+        self.bar.close()
+        frames = sorted((self.workdir / "samples").glob("step_*.png"))
+        if frames:
+            sampling.save_gif(self.workdir / "progress.gif", frames)
+        rows = read_jsonl(self.jsonl)
+        if rows:
+            plot_curves(self.workdir / "curves.png", rows)
+        trained = (self.published - self.start) * self.batch_size
+        speed = f", {trained / self.seconds:.0f} images/s" if trained else ""
+        state = "done" if self.step == self.num_steps else "stopped; repeat to resume"
+        print(
+            f"{state}: step {self.step}/{self.num_steps}{speed}, trained on {data}\n"
+            f"{self.workdir}: samples.png curves.png progress.gif samples/ "
+            "checkpoints/ metrics.jsonl config.json, and TensorBoard events",
+            flush=True,
+        )
+
+
+def diverged(what: str, step: int) -> str:
+    """The advice that goes with a diverged run."""
+    return (
+        f"training diverged: {what} by step {step}; nothing of it was saved. The last "
+        "checkpoint is intact: lower the learning rates or raise the penalty, and pass "
+        "a new --workdir"
+    )
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Rows of a metrics file; a row cut off by a crash is dropped."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
+
+
+def plot_curves(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Real and fake loss on one axis: healthy when they fall together and meet."""
+    from matplotlib.figure import Figure
+
+    step = [row["step"] for row in rows]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for name, label in (("real_loss", "real"), ("fake_loss", "fake")):
+        left.plot(step, [row[name] for row in rows], label=label, linewidth=1)
+    total = [row["real_loss"] + row["fake_loss"] for row in rows]
+    left.plot(step, total, label="real + fake", linewidth=1, color="gray")
+    for value, label in ((math.log(2), "log 2: D is fooled"), (math.log(4), "log 4")):
+        left.axhline(value, color="black", linewidth=0.8, linestyle="--")
+        left.text(step[-1], value, label, ha="right", va="bottom", fontsize=8)
+    left.set(title="discriminator, as cross-entropy", xlabel="step", ylabel="nats")
+    left.set_ylim(0, max(1.6, min(4.0, 1.1 * max(total))))
+    for name, label in (("d_real", "D(x)"), ("d_fake", "D(G(z))")):
+        right.plot(step, [row[name] for row in rows], label=label, linewidth=1)
+    right.axhline(0.5, color="black", linewidth=0.8, linestyle="--")
+    right.set(title="probability of being real", xlabel="step", ylim=(0, 1))
+    for axis in (left, right):
+        axis.legend(loc="lower right", fontsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
