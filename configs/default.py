@@ -40,8 +40,23 @@ def get_config() -> ConfigDict:
 
     # -- players: `name` is a key of ganjax/models, the rest fields of that module ----
     c.conv = "auto"  # "matmul" on CPUs, "library" elsewhere: same mathematics
-    c.generator = ConfigDict({"name": "dcgan"})
-    c.discriminator = ConfigDict({"name": "dcgan"})
+    c.generator = ConfigDict()
+    c.generator.name = "dcgan"
+    c.generator.hidden = (256,)  # widths of the dense layers
+    c.generator.channels = (64, 32)  # one feature map per resolution, coarse to fine
+    c.generator.kernel = 4  # its side; a multiple of the stride, 2, is fastest
+    c.generator.norm = "batch"  # or "none"
+    c.generator.activation = "leaky_relu"  # ganjax/models/layers.py
+    c.generator.output = "tanh"  # its range is that of the scaled data
+
+    c.discriminator = ConfigDict()
+    c.discriminator.name = "dcgan"
+    c.discriminator.channels = (32, 64)  # fine to coarse
+    c.discriminator.hidden = (256,)
+    c.discriminator.kernel = 4
+    c.discriminator.norm = "none"  # "batch" is refused with a gradient penalty
+    c.discriminator.activation = "leaky_relu"
+    c.discriminator.dropout = 0.0  # rate
 
     # -- optimisation: `name` is a key of ganjax/gan.py, the rest optax's arguments ---
     # learning_rate is a number, or a schedule: {"name": "cosine", "init_value": …, …}.

@@ -11,8 +11,10 @@ from ml_collections import ConfigDict
 from ganjax.errors import UserError
 
 # Fields that may differ between a checkpoint and the run that resumes it.
-FREE = ("num_steps", "log_every", "sample_every", "checkpoint_every", "keep")
-FREE += ("steps_per_call", "conv", "data.data_dir", "data.manual_dir", "data.fallback")
+FREE = (
+    *("num_steps", "log_every", "sample_every", "checkpoint_every", "keep"),
+    *("steps_per_call", "conv", "data.data_dir", "data.manual_dir", "data.fallback"),
+)
 
 
 def load_config(path: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:

@@ -149,7 +149,7 @@ def _fall_back(name: str, fallback: str, data_dir: Path, error: Unreachable) -> 
     print(
         f"{rule}\n"
         f"! {name} can't be had ({error}).\n"
-        "! Training on 5,000 embedded MNIST digits instead: good enough to learn from,\n"
+        "! Training on 5,000 embedded MNIST digits instead: enough to learn from,\n"
         "! not to publish. For all 60,000: connect to the internet, or put the four\n"
         "! original .gz files into a folder and pass --config.data.manual_dir=FOLDER\n"
         f"{rule}",
@@ -290,11 +290,11 @@ def _check_network(seconds: float = 4.0) -> None:
         try:
             urllib.request.urlopen(HOST, timeout=seconds).close()
             answer[0] = ""
-        except urllib.error.HTTPError as error:
-            # The host itself may answer what it likes; a proxy that refuses says 403
-            # before any tunnel exists, which arrives as an OSError.
-            answer[0] = "" if error.code != 407 else str(error)
-        except Exception as error:
+        except urllib.error.HTTPError:
+            answer[0] = ""  # it answered
+        except urllib.error.URLError as error:
+            answer[0] = str(error.reason)
+        except OSError as error:
             answer[0] = _line(error)
 
     thread = threading.Thread(target=ask, daemon=True)

@@ -116,10 +116,10 @@ def _module(
     table: dict[str, type[nn.Module]], spec: dict[str, Any], where: str, **extra: Any
 ) -> nn.Module:
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in spec.items()}
-    cls = choose(table, options.pop("name"), f"config.{where}.name")
+    cls = choose(table, str(options.pop("name")), f"config.{where}.name")
     known = {field.name for field in fields(cls)} - {"parent", "name"}
     for option in options:
-        choose(dict.fromkeys(known), option, f"a field of config.{where}")
+        choose({field: field for field in known}, option, f"a field of config.{where}")
     return cls(**{k: v for k, v in extra.items() if k in known} | options)
 
 

@@ -37,14 +37,26 @@ def use_compilation_cache() -> None:
 def parse(argv: Sequence[str]) -> list[str]:
     """absl's parser; what it dislikes is the user's to mend, hence one line."""
     try:
-        return FLAGS(list(argv))
-    except Exception as error:
+        rest = FLAGS(list(argv))
+        if FLAGS.config is not None:
+            FLAGS.config.is_locked  # noqa: B018 - a missing file shows when touched
+        return rest
+    except (AttributeError, KeyError) as error:
+        fail(f"unknown config field {error}: configs/default.py has every field")
+    except OSError:
+        fail(f"{config_file()} can't be read: run from the root of the checkout")
+    except (flags.Error, TypeError, ValueError) as error:
         fail(error)
 
 
-def fail(error: Exception) -> NoReturn:
+def config_file() -> str:
+    """What stands after --config, without the argument of `FILE.py:ARGUMENT`."""
+    return FLAGS["config"].config_filename.split(":")[0]  # type: ignore[attr-defined]
+
+
+def fail(message: object) -> NoReturn:
     """One line, and a non-zero exit."""
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
     sys.exit(1)
 
 
@@ -64,9 +76,8 @@ def main(argv: Sequence[str]) -> None:
         elif FLAGS.config is None:
             raise UserError("say what to train, e.g. --config configs/mnist.py")
         else:
-            name = Path(FLAGS["config"].config_filename.split(":")[0]).stem
-            workdir = Path(FLAGS.workdir or f"runs/{name}").expanduser()
-            train.train_and_evaluate(FLAGS.config, workdir)
+            workdir = Path(FLAGS.workdir or f"runs/{Path(config_file()).stem}")
+            train.train_and_evaluate(FLAGS.config, workdir.expanduser())
     except UserError as error:
         fail(error)
 

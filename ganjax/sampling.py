@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,7 +18,8 @@ BLOCK = 500  # images generated at once: bounds memory, one compilation for any 
 
 @partial(jax.jit, static_argnums=0)
 def _generate(gan: Gan, ema: PyTree, z: jax.Array) -> jax.Array:
-    return to_uint8(gan, gan.generator.apply(ema, z, train=False))
+    images: Any = gan.generator.apply(ema, z, train=False)
+    return to_uint8(gan, images)
 
 
 def sample(gan: Gan, state: TrainState, *, num: int, key: jax.Array) -> np.ndarray:

@@ -70,7 +70,7 @@ def d_step(
     grads, (stats, metrics) = jax.grad(objective, has_aux=True)(state.d_params)
     grads, stats, metrics = average((grads, stats, metrics), axis_name)
     updates, opt = gan.d_tx.update(grads, state.d_opt, state.d_params)
-    metrics["d_grad_norm"] = optax.global_norm(grads)
+    metrics["d_grad_norm"] = optax.tree.norm(grads)
     state = state.replace(
         d_updates=state.d_updates + 1,
         d_params=optax.apply_updates(state.d_params, updates),
@@ -109,7 +109,7 @@ def g_step(
     ema = update_ema(
         gan, state, {"params": params, "batch_stats": stats}, images_per_step=images
     )
-    metrics = {"g_loss": loss, "g_grad_norm": optax.global_norm(grads)}
+    metrics = {"g_loss": loss, "g_grad_norm": optax.tree.norm(grads)}
     state = state.replace(
         step=state.step + 1, g_params=params, g_stats=stats, g_opt=opt, g_ema=ema
     )

@@ -39,16 +39,19 @@ class Generator(nn.Module):
             x = Norm(self.norm, self.momentum, self.axis_name)(x, train)
             return ACTIVATIONS[self.activation](x)
 
-        def grow(features: int) -> ConvTranspose:
-            return ConvTranspose(features, self.kernel, self.stride, self.conv)
+        def dense(features: int) -> nn.Dense:
+            return nn.Dense(features, bias, kernel_init=nn.initializers.he_normal())
 
+        def grow(features: int, bias: bool) -> ConvTranspose:
+            return ConvTranspose(features, self.kernel, self.stride, self.conv, bias)
+
+        bias = self.norm == "none"  # a norm has its own, and would cancel this one
         for features in self.hidden:
-            z = finish(nn.Dense(features, kernel_init=nn.initializers.he_normal())(z))
-        z = nn.Dense(prod(start), kernel_init=nn.initializers.he_normal())(z)
-        x = finish(z.reshape(-1, *start))
+            z = finish(dense(features)(z))
+        x = finish(dense(prod(start))(z).reshape(-1, *start))
         for features in self.channels[1:]:
-            x = finish(grow(features)(x))
-        return OUTPUTS[self.output](grow(colours)(x))
+            x = finish(grow(features, bias)(x))
+        return OUTPUTS[self.output](grow(colours, bias=True)(x))
 
 
 class Discriminator(nn.Module):
@@ -73,11 +76,13 @@ class Discriminator(nn.Module):
             return nn.Dropout(self.dropout, deterministic=not train)(x)
 
         for i, features in enumerate(self.channels):
-            x = Conv(features, self.kernel, self.stride, self.conv)(x)
-            # No norm on the pixels themselves: arXiv:1511.06434, section 3.
-            x = finish(x, self.norm if i else "none")
+            norm = self.norm if i else "none"  # arXiv:1511.06434, section 3
+            bias = norm == "none"
+            x = Conv(features, self.kernel, self.stride, self.conv, bias)(x)
+            x = finish(x, norm)
         x = x.reshape(x.shape[0], -1)
         for features in self.hidden:
-            x = nn.Dense(features, kernel_init=nn.initializers.he_normal())(x)
+            bias = self.norm == "none"
+            x = nn.Dense(features, bias, kernel_init=nn.initializers.he_normal())(x)
             x = finish(x, self.norm)
         return nn.Dense(1)(x)[:, 0]

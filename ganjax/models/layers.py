@@ -129,14 +129,17 @@ class Conv(nn.Module):
     kernel: int
     stride: int = 1
     implementation: str = "matmul"
+    use_bias: bool = True
     kernel_init: Callable[..., jax.Array] = nn.initializers.he_normal()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return CONV[self.implementation](x, kernel, self.stride) + bias
+        y = CONV[self.implementation](x, kernel, self.stride)
+        if not self.use_bias:
+            return y
+        return y + self.param("bias", nn.initializers.zeros, (self.features,))
 
 
 class ConvTranspose(nn.Module):
@@ -146,14 +149,17 @@ class ConvTranspose(nn.Module):
     kernel: int
     stride: int = 2
     implementation: str = "matmul"
+    use_bias: bool = True
     kernel_init: Callable[..., jax.Array] = nn.initializers.he_normal()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return CONV_TRANSPOSE[self.implementation](x, kernel, self.stride) + bias
+        y = CONV_TRANSPOSE[self.implementation](x, kernel, self.stride)
+        if not self.use_bias:
+            return y
+        return y + self.param("bias", nn.initializers.zeros, (self.features,))
 
 
 class Norm(nn.Module):

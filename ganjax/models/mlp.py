@@ -22,7 +22,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(self, z: jax.Array, train: bool = True) -> jax.Array:
         for features in self.hidden:
-            z = nn.Dense(features)(z)
+            z = nn.Dense(features, use_bias=self.norm == "none")(z)
             z = Norm(self.norm, self.momentum, self.axis_name)(z, train)
             z = ACTIVATIONS[self.activation](z)
         x = OUTPUTS[self.output](nn.Dense(prod(self.image_shape))(z))
@@ -43,7 +43,7 @@ class Discriminator(nn.Module):
     def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
         x = x.reshape(x.shape[0], -1)
         for features in self.hidden:
-            x = nn.Dense(features)(x)
+            x = nn.Dense(features, use_bias=self.norm == "none")(x)
             x = Norm(self.norm, self.momentum, self.axis_name)(x, train)
             x = ACTIVATIONS[self.activation](x)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)

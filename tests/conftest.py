@@ -1,0 +1,77 @@
+"""Two virtual devices, strict JAX, small GANs, and the data that is at hand."""
+
+import os
+from pathlib import Path
+
+import jax
+import pytest
+
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_debug_key_reuse", True)
+jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache/ganjax/tests"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+import ganjax  # noqa: E402
+from ganjax import data  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
+MNIST_DIR = os.environ.get("GANJAX_MNIST_DIR", "")
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One TFDS folder for all tests, prepared by whoever needs it first."""
+    return tmp_path_factory.mktemp("tfds")
+
+
+@pytest.fixture(scope="session")
+def mnist(data_dir: Path) -> data.Dataset:
+    """Genuine MNIST through TFDS where its files are, else the embedded digits."""
+    overrides = {"data.data_dir": str(data_dir), "data.manual_dir": MNIST_DIR}
+    return data.load(ganjax.load_config(MNIST_CONFIG, overrides).data)
+
+
+MNIST_CONFIG = str(ROOT / "configs/mnist.py")
+SMALL = {
+    "batch_size": 8,
+    "z_dim": 4,
+    "generator.hidden": (16,),
+    "generator.channels": (8, 4),
+    "discriminator.hidden": (16,),
+    "discriminator.channels": (4, 8),
+}
+
+
+def small_config(**overrides):
+    """The default config with networks that compile and run in no time."""
+    dotted = {name.replace("__", "."): value for name, value in overrides.items()}
+    return ganjax.load_config(MNIST_CONFIG, SMALL | dotted)
+
+
+def small_gan(**overrides):
+    """A GAN of `small_config`."""
+    return ganjax.make_gan(small_config(**overrides))
+
+
+def small_sgd_gan(**overrides):
+    """The same under plain gradient descent.
+
+    Adam's first steps are signs of gradients and blow rounding up to its full step.
+    """
+    config = small_config(**overrides).copy_and_resolve_references()
+    config.unlock()
+    for player in ("g_optimizer", "d_optimizer"):
+        config[player] = {"name": "sgd", "learning_rate": 0.1}
+    return ganjax.make_gan(config)
+
+
+def assert_identical(a, b):
+    """Two trees, bit for bit."""
+    unwrap = lambda x: jax.random.key_data(x) if is_key(x) else x  # noqa: E731
+    is_key = lambda x: jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for (path, x), y in zip(
+        jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True
+    ):
+        same = (unwrap(x) == unwrap(y)).all()
+        assert same, f"{jax.tree_util.keystr(path)} differs"

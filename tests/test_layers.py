@@ -1,0 +1,46 @@
+"""Matrix-product convolutions against Flax's: values, gradients, penalty gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from ganjax.models.layers import Conv, ConvTranspose
+
+PAIRS = {"conv": (Conv, nn.Conv), "transpose": (ConvTranspose, nn.ConvTranspose)}
+SHAPES = [(4, 2), (5, 2), (3, 1), (7, 1), (3, 2), (6, 3), (2, 2)]
+
+
+@pytest.mark.parametrize("which", PAIRS)
+@pytest.mark.parametrize("kernel,stride", SHAPES)
+@pytest.mark.parametrize("implementation", ["matmul", "library"])
+def test_same_as_flax(which, kernel, stride, implementation):
+    ours, flax = PAIRS[which]
+    ours = ours(5, kernel, stride, implementation)
+    flax = flax(5, (kernel, kernel), (stride, stride), "SAME")
+    x = jax.random.normal(jax.random.key(0), (2, 6, 12, 3))
+    params = flax.init(jax.random.key(1), x)
+
+    def penalised(module):
+        """Forward, both gradients, and the gradient of a gradient penalty."""
+
+        def scalar(params, x):
+            y = jnp.tanh(module.apply(params, x))
+            return jnp.sum(y * jnp.cos(jnp.arange(y.size).reshape(y.shape)))
+
+        def penalty(params):
+            return jnp.sum(jax.grad(scalar, argnums=1)(params, x) ** 2)
+
+        return (
+            module.apply(params, x),
+            jax.grad(scalar, argnums=(0, 1))(params, x),
+            jax.grad(penalty)(params),
+        )
+
+    expected, actual = penalised(flax), penalised(ours)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
+        actual,
+        expected,
+    )

@@ -1,0 +1,77 @@
+"""Losses against numbers worked out by hand, gradients against finite differences."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from ganjax.losses import LOSSES
+
+REAL, FAKE = np.array([2.0, -1.0]), np.array([0.5, -3.0])
+
+
+def log_sigmoid(x):
+    return np.log(1 / (1 + np.exp(-x)))
+
+
+D = {
+    "minimax": -log_sigmoid(REAL) - log_sigmoid(-FAKE),
+    "non_saturating": -log_sigmoid(REAL) - log_sigmoid(-FAKE),
+    "lsgan": np.array([0.5 * 1.0 + 0.5 * 0.25, 0.5 * 4.0 + 0.5 * 9.0]),
+    "wgan": np.array([-1.5, -2.0]),
+    "hinge": np.array([0.0 + 1.5, 2.0 + 0.0]),
+    "relativistic": -log_sigmoid(REAL - FAKE),
+}
+G = {
+    "minimax": log_sigmoid(-FAKE),
+    "non_saturating": -log_sigmoid(FAKE),
+    "lsgan": np.array([0.125, 8.0]),
+    "wgan": np.array([-0.5, 3.0]),
+    "hinge": np.array([-0.5, 3.0]),
+    "relativistic": -log_sigmoid(FAKE - REAL),
+}
+
+
+def test_every_loss_has_its_numbers_here():
+    assert set(LOSSES) == set(D) == set(G)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_values(name):
+    np.testing.assert_allclose(LOSSES[name].d(REAL, FAKE), D[name], rtol=1e-6)
+    np.testing.assert_allclose(LOSSES[name].g(REAL, FAKE), G[name], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients(name):
+    logits = (jnp.array(REAL, jnp.float32), jnp.array(FAKE, jnp.float32))
+    for loss in (LOSSES[name].d, LOSSES[name].g):
+        check_grads(loss, logits, order=1, modes=["rev"], rtol=1e-2, atol=1e-2)
+
+
+def test_saturation_starves_the_generator():
+    """At logit −10 the gradients are −σ(l) and −(1 − σ(l)): 4.54e-5 against .99995."""
+    zero, logit = jnp.zeros(()), jnp.float32(-10.0)
+    slope = {
+        name: jax.grad(LOSSES[name].g, argnums=1)(zero, logit)
+        for name in ("minimax", "non_saturating")
+    }
+    np.testing.assert_allclose(slope["minimax"], -4.539787e-5, rtol=1e-4)
+    np.testing.assert_allclose(slope["non_saturating"], -0.9999546, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["minimax", "non_saturating", "relativistic"])
+def test_extreme_logits_stay_finite(name):
+    far = jnp.array([1e4, -1e4])
+    for loss in (LOSSES[name].d, LOSSES[name].g):
+        assert np.isfinite(loss(far, -far)).all()
+
+
+def test_equilibrium():
+    """Where D can't tell: log 4 for the game of 2014, log 2 for the relativistic."""
+    zero = jnp.zeros(3)
+    np.testing.assert_allclose(LOSSES["minimax"].d(zero, zero), np.log(4), rtol=1e-6)
+    relativistic = LOSSES["relativistic"]
+    np.testing.assert_allclose(relativistic.d(zero, zero), np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(relativistic.g(zero, zero), np.log(2), rtol=1e-6)

