@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
 
     # -- the game ---------------------------------------------------------------------
     c.prior = "normal"  # ganjax/priors.py
-    c.z_dim = 64  # InfoGAN's 62 (arXiv:1606.03657), rounded
+    c.z_dim = 32
     c.loss = "relativistic"  # ganjax/losses.py
     # Weights by name (ganjax/penalties.py): numbers, or optax schedules over steps.
     c.penalties = ConfigDict({"r1_r2": 1.0})  # gamma of arXiv:2501.05441
@@ -44,7 +44,8 @@ def get_config() -> ConfigDict:
     c.generator.name = "dcgan"
     c.generator.hidden = (256,)  # widths of the dense layers
     c.generator.channels = (64, 32)  # one feature map per resolution, coarse to fine
-    c.generator.kernel = 4  # its side; a multiple of the stride, 2, is fastest
+    c.generator.kernel = 4  # side of the kernels; a multiple of the stride is fastest
+    c.generator.stride = 2  # growth per feature map
     c.generator.norm = "batch"  # or "none"
     c.generator.activation = "leaky_relu"  # ganjax/models/layers.py
     c.generator.output = "tanh"  # its range is that of the scaled data
@@ -54,6 +55,7 @@ def get_config() -> ConfigDict:
     c.discriminator.channels = (32, 64)  # fine to coarse
     c.discriminator.hidden = (256,)
     c.discriminator.kernel = 4
+    c.discriminator.stride = 2
     c.discriminator.norm = "none"  # "batch" is refused with a gradient penalty
     c.discriminator.activation = "leaky_relu"
     c.discriminator.dropout = 0.0  # rate
@@ -61,10 +63,10 @@ def get_config() -> ConfigDict:
     # -- optimisation: `name` is a key of ganjax/gan.py, the rest optax's arguments ---
     # learning_rate is a number, or a schedule: {"name": "cosine", "init_value": …, …}.
     c.g_optimizer = ConfigDict(
-        {"name": "adam", "learning_rate": 1e-3, "b1": 0.0, "b2": 0.99}
+        {"name": "adam", "learning_rate": 2e-3, "b1": 0.0, "b2": 0.99}
     )
     c.d_optimizer = ConfigDict(
-        {"name": "adam", "learning_rate": 1e-3, "b1": 0.0, "b2": 0.99}
+        {"name": "adam", "learning_rate": 2e-3, "b1": 0.0, "b2": 0.99}
     )
     c.ema_half_life = 10_000.0  # images after which the average has half forgotten
     c.ema_rampup = 0.06  # and at most this share of the images seen
