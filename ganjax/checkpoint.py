@@ -79,9 +79,19 @@ class Checkpoints:
             ) from error
 
     def close(self) -> None:
-        """Waits for the writes under way and raises what went wrong with them."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits for the writes under way.
+
+        Raises:
+          UserError: one of them failed.
+        """
+        try:
+            self._manager.wait_until_finished()
+            self._manager.close()
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{self.folder}: the last checkpoint could not be written ({error}): "
+                "make room, or pass another --workdir"
+            ) from error
 
 
 def has_checkpoint(workdir: Path) -> bool:

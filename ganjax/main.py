@@ -80,6 +80,8 @@ def main(argv: Sequence[str]) -> None:
             train.train_and_evaluate(FLAGS.config, workdir.expanduser())
     except UserError as error:
         fail(error)
+    except KeyboardInterrupt:
+        fail("interrupted; the newest checkpoint, if there is one, is intact")
 
 
 if __name__ == "__main__":
