@@ -21,6 +21,8 @@ def get_config() -> ConfigDict:
     c.sample_every = 100
     c.checkpoint_every = 500
     c.keep = 2  # newest checkpoints kept
+    c.evaluate_every = 0  # FID and classifier score; the best FID is kept in best/
+    c.evaluate_num = 10_000  # samples of an evaluation
     c.steps_per_call = 0  # training steps in one device call; 0 chooses by back end
 
     # -- data -------------------------------------------------------------------------

@@ -42,7 +42,10 @@ class Checkpoints:
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state), metadata=ocp.args.JsonSave(metadata)
+                state=ocp.args.StandardSave(state),
+                metadata=ocp.args.JsonSave(
+                    metadata | {"architecture": architecture(state)}
+                ),
             ),
         )
 
@@ -63,6 +66,11 @@ class Checkpoints:
         def describe(x: jax.Array) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
+        if self.metadata()["architecture"] != architecture(like):
+            raise UserError(
+                f"{self.folder / str(self.latest)} is of another architecture than the "
+                "config describes: pass another --workdir"
+            )
         abstract = jax.tree.map(describe, like)
         args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
         return self._restore(args)["state"]
@@ -73,9 +81,8 @@ class Checkpoints:
         except Exception as error:  # Orbax raises a dozen kinds for a damaged folder
             reason = " ".join(str(error).split())[:200]
             raise UserError(
-                f"{self.folder / str(self.latest)} can't be restored, it is damaged or "
-                f"of another architecture: delete it, or pass another --workdir "
-                f"({reason})"
+                f"{self.folder / str(self.latest)} can't be restored, it is damaged: "
+                f"delete it, or pass another --workdir ({reason})"
             ) from error
 
     def close(self) -> None:
@@ -92,6 +99,11 @@ class Checkpoints:
                 f"{self.folder}: the last checkpoint could not be written ({error}): "
                 "make room, or pass another --workdir"
             ) from error
+
+
+def architecture(state: TrainState) -> list[list[int]]:
+    """Every shape of a state, to be compared before Orbax tries and fails at length."""
+    return [list(x.shape) for x in jax.tree.leaves(state)]
 
 
 def has_checkpoint(workdir: Path) -> bool:

@@ -2,6 +2,7 @@
 
 python -m ganjax.main --config configs/mnist.py [--workdir DIR] [--config.FIELD=VALUE]
 python -m ganjax.main --mode=sample --workdir DIR [--num 64] [--out grid.png]
+python -m ganjax.main --mode=evaluate --workdir DIR [--num 10000] [--parzen]
 """
 
 import os
@@ -18,10 +19,12 @@ from ganjax.errors import UserError
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file("config", None, "File of the config.")
 flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/CONFIG.")
-flags.DEFINE_enum("mode", "train", ["train", "sample"], "What to do.")
-flags.DEFINE_integer("num", 64, "With --mode=sample: how many.", lower_bound=1)
+flags.DEFINE_enum("mode", "train", ["train", "sample", "evaluate"], "What to do.")
+flags.DEFINE_integer("num", None, "Samples; default: 64, 10,000 to evaluate.", 1)
 flags.DEFINE_string("out", "samples.png", "With --mode=sample: .png, .npz or folder.")
-flags.DEFINE_integer("sample_seed", 0, "With --mode=sample: seed of the noise.")
+flags.DEFINE_string("samples", None, "With --mode=evaluate: an .npz of images instead.")
+flags.DEFINE_bool("parzen", False, "With --mode=evaluate: also that, a minute more.")
+flags.DEFINE_integer("sample_seed", 0, "Seed of the samples' noise.")
 
 
 def use_compilation_cache() -> None:
@@ -60,24 +63,52 @@ def fail(message: object) -> NoReturn:
     sys.exit(1)
 
 
-def main(argv: Sequence[str]) -> None:
-    use_compilation_cache()
-    from ganjax import train
+def train() -> None:
+    """--mode=train."""
+    from ganjax.train import train_and_evaluate
 
+    if FLAGS.config is None:
+        raise UserError("say what to train, e.g. --config configs/mnist.py")
+    workdir = Path(FLAGS.workdir or f"runs/{Path(config_file()).stem}")
+    train_and_evaluate(FLAGS.config, workdir.expanduser())
+
+
+def sample() -> None:
+    """--mode=sample."""
+    from ganjax.evaluation import sample_run
+
+    sample_run(run_folder(), Path(FLAGS.out), FLAGS.num or 64, FLAGS.sample_seed)
+
+
+def evaluate() -> None:
+    """--mode=evaluate, of a run or of --samples."""
+    from ganjax import evaluation
+
+    if not FLAGS.samples:
+        num = FLAGS.num or 10_000
+        evaluation.evaluate_run(run_folder(), num, FLAGS.sample_seed, FLAGS.parzen)
+    elif FLAGS.config is None:
+        raise UserError("--samples needs the data's --config, e.g. configs/mnist.py")
+    else:
+        file = Path(FLAGS.samples).expanduser()
+        workdir = Path(FLAGS.workdir or file.parent).expanduser()
+        evaluation.evaluate_samples(file, workdir, FLAGS.config.data, FLAGS.parzen)
+
+
+def run_folder() -> Path:
+    """--workdir, where a mode can't do without it."""
+    if not FLAGS.workdir:
+        raise UserError(f"--mode={FLAGS.mode} needs --workdir=FOLDER of a trained run")
+    return Path(FLAGS.workdir).expanduser()
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs one mode; a user's mistake ends in one line."""
     try:
         if argv[1:]:
             raise UserError(f"unexpected argument {argv[1]!r}: flags start with --")
-        if FLAGS.mode == "sample":
-            if not FLAGS.workdir:
-                raise UserError("--mode=sample needs --workdir=FOLDER of a trained run")
-            train.sample_from(
-                Path(FLAGS.workdir), Path(FLAGS.out), FLAGS.num, FLAGS.sample_seed
-            )
-        elif FLAGS.config is None:
-            raise UserError("say what to train, e.g. --config configs/mnist.py")
-        else:
-            workdir = Path(FLAGS.workdir or f"runs/{Path(config_file()).stem}")
-            train.train_and_evaluate(FLAGS.config, workdir.expanduser())
+        use_compilation_cache()
+        {"train": train, "sample": sample, "evaluate": evaluate}[FLAGS.mode]()
     except UserError as error:
         fail(error)
     except KeyboardInterrupt:

@@ -32,6 +32,11 @@ class TrainState(struct.PyTreeNode):
     d_opt: PyTree
 
 
+def abstract_state(gan: Gan) -> TrainState:
+    """Shapes and types of a state, without computing one."""
+    return jax.eval_shape(lambda: init_state(gan, jax.random.key(0)))
+
+
 @partial(jax.jit, static_argnums=0)
 def init_state(gan: Gan, key: jax.Array) -> TrainState:
     """A fresh state, a pure function of the key.

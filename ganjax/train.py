@@ -14,12 +14,13 @@ from ml_collections import ConfigDict
 
 import ganjax
 from ganjax import data, parallel
-from ganjax.checkpoint import Checkpoints, has_checkpoint
+from ganjax.checkpoint import Checkpoints
 from ganjax.config import difference
 from ganjax.errors import UserError
+from ganjax.evaluation import make_scorer
 from ganjax.gan import Gan, make_gan
-from ganjax.sampling import export, sample
-from ganjax.state import TrainState, init_state
+from ganjax.sampling import sample
+from ganjax.state import TrainState, abstract_state, init_state
 from ganjax.writers import Writer, diverged
 
 GRID = 64  # samples in a grid
@@ -48,7 +49,9 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
 
     chunk = steps_per_call(config, gan)
     train_chunk = parallel.make_train_chunk(gan, chunk)
-    images = parallel.replicate(dataset.images)
+    train_images = parallel.replicate(dataset.images)
+    score = make_scorer(dataset) if config.evaluate_every else None
+    best = Checkpoints(workdir / "best", keep=1) if score else checkpoints
     key = jax.random.fold_in(jax.random.key(config.seed), GRID_NOISE)
 
     def indices(step: int, n: int) -> np.ndarray:
@@ -57,7 +60,9 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
         return parallel.shard_indices(rows, chunk)
 
     started, step = time.perf_counter(), int(state.step)
-    state, _ = jax.block_until_ready(train_chunk(state, images, indices(step, 1), 0))
+    state, _ = jax.block_until_ready(
+        train_chunk(state, train_images, indices(step, 1), 0)
+    )
     now = time.perf_counter()
     print(
         f"compiled in {now - started:.1f} s; training from step {step} "
@@ -70,35 +75,23 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
             writer.pictures(step, sample(gan, state, num=GRID, key=key))
         while step < config.num_steps and not stop.requested:
             n = min(chunk, steps_to_next_event(config, step))
-            state, metrics = train_chunk(state, images, indices(step, n), n)
+            state, metrics = train_chunk(state, train_images, indices(step, n), n)
             step += n
             writer.add(step, n, metrics)
             if due(config, "log_every", step):
                 writer.publish(step)
             if due(config, "sample_every", step):
                 writer.pictures(step, sample(gan, state, num=GRID, key=key))
+            if score and due(config, "evaluate_every", step):
+                images = sample(gan, state, num=config.evaluate_num, key=key)
+                if writer.scores(step, score(images)):
+                    save(best, writer, state, metadata)
             if due(config, "checkpoint_every", step) or stop.requested:
                 save(checkpoints, writer, state, metadata)
-        checkpoints.close()
+        for kept in (checkpoints, best):
+            kept.close()
         writer.finish(dataset.describe())
     return state
-
-
-def sample_from(workdir: Path, out: Path, num: int, seed: int) -> None:
-    """Samples from the newest checkpoint; needs neither data nor flags of training.
-
-    Raises:
-      UserError: no checkpoint there, a damaged one, or a place that can't be written.
-    """
-    if not has_checkpoint(workdir):
-        raise UserError(
-            f"{workdir} holds no checkpoint: train there, or mend --workdir"
-        )
-    checkpoints = Checkpoints(workdir, create=False)
-    gan = make_gan(checkpoints.metadata()["config"])
-    state = checkpoints.restore(abstract_state(gan), parallel.replicated())
-    export(out, sample(gan, state, num=num, key=jax.random.key(seed)))
-    print(f"{num} samples of step {int(state.step)} in {out}")
 
 
 # --- what the loop is made of -------------------------------------------------------
@@ -156,11 +149,6 @@ def restore_or_init(
     return state
 
 
-def abstract_state(gan: Gan) -> TrainState:
-    """Shapes and types of a state, without computing one."""
-    return jax.eval_shape(lambda: init_state(gan, jax.random.key(0)))
-
-
 def steps_per_call(config: ConfigDict, gan: Gan) -> int:
     """Training steps in one device call, chosen by back end unless the config says.
 
@@ -177,7 +165,7 @@ def steps_per_call(config: ConfigDict, gan: Gan) -> int:
     return 1 if "conv_general_dilated" in str(program) else 10
 
 
-CADENCES = ("log_every", "sample_every", "checkpoint_every")
+CADENCES = ("log_every", "sample_every", "evaluate_every", "checkpoint_every")
 
 
 def due(config: ConfigDict, cadence: str, step: int) -> bool:

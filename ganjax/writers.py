@@ -114,6 +114,18 @@ class Writer:
         self.board.add_image("samples", picture, step, dataformats="HWC")
         self.restart_clock()
 
+    def scores(self, step: int, values: dict[str, float]) -> bool:
+        """Records an evaluation; whether its FID is the lowest of the run."""
+        rows = [row for row in read_jsonl(self.jsonl) if "fid" in row]
+        with self.jsonl.open("a") as file:
+            file.write(json.dumps({"step": step} | values) + "\n")
+        for name, value in values.items():
+            self.board.add_scalar(f"Evaluation/{name}", value, step)
+        text = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+        self.bar.write(f"step {step}: {text}")
+        self.restart_clock()
+        return all(values["fid"] < row["fid"] for row in rows)
+
     def finish(self, data: str) -> None:
         """curves.png and progress.gif, and the line that says where everything is."""
         self.flush()
@@ -121,7 +133,7 @@ class Writer:
         frames = sorted((self.workdir / "samples").glob("step_*.png"))
         if frames:
             sampling.save_gif(self.workdir / "progress.gif", frames)
-        rows = read_jsonl(self.jsonl)
+        rows = [row for row in read_jsonl(self.jsonl) if "real_loss" in row]
         if rows:
             plot_curves(self.workdir / "curves.png", rows)
         trained = (self.published - self.start) * self.batch_size

@@ -154,3 +154,24 @@ def test_genuine_mnist(mnist, data_dir):
     (copy / FILES[0]).write_bytes(b"damaged")
     with pytest.raises(ganjax.UserError, match="train-images.*corrupt"):
         data.load(small_config(**options).data)
+
+
+def test_stacked_digits_use_every_digit_once_in_each_channel(data_dir, mnist):
+    config = small_config(
+        data__data_dir=str(data_dir),
+        data__manual_dir=MNIST_DIR,
+        data__name="stacked_mnist",
+        data__image_shape=(28, 28, 3),
+    ).data
+    stacked = data.load(config)
+    assert stacked.images.shape == (len(mnist.images), 28, 28, 3)
+    for channel in range(3):
+        ink = stacked.images[..., channel].sum(axis=(1, 2), dtype=np.int64)
+        base = mnist.images.sum(axis=(1, 2, 3), dtype=np.int64)
+        np.testing.assert_array_equal(np.sort(ink), np.sort(base))
+        counts = np.bincount(stacked.labels[:, channel])
+        np.testing.assert_array_equal(counts, np.bincount(mnist.labels))
+    # Channels are independent: close to uniform over pairs of digits.
+    pairs = np.bincount(stacked.labels[:, 0] * 10 + stacked.labels[:, 1], minlength=100)
+    assert 0.4 < pairs.min() / pairs.mean() and pairs.max() / pairs.mean() < 1.8
+    assert data.load(config).identity == stacked.identity

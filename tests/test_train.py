@@ -9,8 +9,9 @@ import pytest
 from conftest import MNIST_DIR, assert_identical, small_config
 
 import ganjax
-from ganjax import steps, train, writers
+from ganjax import evaluation, steps, train, writers
 from ganjax.checkpoint import Checkpoints
+from ganjax.state import abstract_state
 
 
 @pytest.fixture
@@ -56,13 +57,13 @@ def test_what_a_run_leaves_behind(config, tmp_path, mnist, capsys):
         assert row["images_per_second"] > 0 and 0 < row["d_real"] < 1
         assert math.isclose(row["r1_r2"], abs(row["r1_r2"]))
     # Sampling needs neither data nor training flags, and is a function of the seed.
-    train.sample_from(workdir, tmp_path / "a.npz", num=501, seed=7)
+    evaluation.sample_run(workdir, tmp_path / "a.npz", num=501, seed=7)
     images = np.load(tmp_path / "a.npz")["images"]
     gan = ganjax.make_gan(config())
     expected = ganjax.sample(gan, state, num=501, key=jax.random.key(7))
     np.testing.assert_array_equal(images, expected)
     assert images.dtype == np.uint8 and images.shape == (501, 28, 28, 1)
-    train.sample_from(workdir, tmp_path / "folder", num=3, seed=7)
+    evaluation.sample_run(workdir, tmp_path / "folder", num=3, seed=7)
     assert len(list((tmp_path / "folder").glob("*.png"))) == 3
 
 
@@ -86,7 +87,7 @@ def test_divergence_is_never_checkpointed(config, tmp_path, mnist):
     train.train_and_evaluate(config(num_steps=10), workdir)
     checkpoints = Checkpoints(workdir)
     gan = ganjax.make_gan(config())
-    state = checkpoints.restore(train.abstract_state(gan), train.parallel.replicated())
+    state = checkpoints.restore(abstract_state(gan), train.parallel.replicated())
     poisoned = state.replace(
         step=state.step + 1,
         g_params=jax.tree.map(lambda x: x * math.nan, state.g_params),
@@ -102,12 +103,19 @@ def test_divergence_is_never_checkpointed(config, tmp_path, mnist):
     checkpoints.close()
 
 
-def test_a_checkpoint_of_another_architecture_is_refused(config, tmp_path, mnist):
+def test_a_damaged_checkpoint_or_another_architecture_is_refused(
+    config, tmp_path, mnist
+):
     train.train_and_evaluate(config(num_steps=2), tmp_path)
     checkpoints = Checkpoints(tmp_path)
     other = ganjax.make_gan(config(generator__channels=(16, 8)))
     with pytest.raises(ganjax.UserError, match="another architecture.*--workdir"):
-        checkpoints.restore(train.abstract_state(other), train.parallel.replicated())
+        checkpoints.restore(abstract_state(other), train.parallel.replicated())
+    for file in (tmp_path / "checkpoints/2/state").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    with pytest.raises(ganjax.UserError, match="damaged.*another --workdir"):
+        train.train_and_evaluate(config(num_steps=4), tmp_path)
     checkpoints.close()
 
 

@@ -1,0 +1,159 @@
+"""Scores of a run or of anyone's samples: between checkpoints, data and the metrics."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ganjax import data, parallel, sampling
+from ganjax.checkpoint import Checkpoints, has_checkpoint
+from ganjax.errors import UserError
+from ganjax.gan import make_gan
+from ganjax.metrics.classifier import features_and_logits, load_classifier
+from ganjax.metrics.evaluate import evaluate, frechet_to_train, table
+from ganjax.metrics.frechet import frechet_distance
+from ganjax.metrics.memorisation import nearest_neighbours
+from ganjax.metrics.scores import classifier_score
+from ganjax.state import TrainState, abstract_state
+
+NUM_TRAIN = 50_000  # samples against the training images, as far as data reach
+
+
+def restore_for_use(workdir: Path) -> tuple[Any, TrainState, dict[str, Any]]:
+    """The GAN, the newest state and the metadata of a work folder.
+
+    Raises:
+      UserError: no checkpoint there, or one that can't be restored.
+    """
+    if not has_checkpoint(workdir):
+        raise UserError(
+            f"{workdir} holds no checkpoint: train there, or mend --workdir"
+        )
+    checkpoints = Checkpoints(workdir, create=False)
+    metadata = checkpoints.metadata()
+    gan = make_gan(metadata["config"])
+    state = checkpoints.restore(abstract_state(gan), parallel.replicated())
+    return gan, state, metadata
+
+
+def sample_run(workdir: Path, out: Path, num: int, seed: int) -> None:
+    """Samples from the newest checkpoint; needs neither data nor flags of training.
+
+    Raises:
+      UserError: nothing to restore, or a place that can't be written to.
+    """
+    gan, state, _ = restore_for_use(workdir)
+    images = sampling.sample(gan, state, num=num, key=jax.random.key(seed))
+    sampling.export(out, images)
+    print(f"{num} samples of step {int(state.step)} in {out}")
+
+
+def evaluate_run(workdir: Path, num: int, seed: int, parzen: bool) -> None:
+    """Scores the newest checkpoint: a table, metrics.json and neighbours.png.
+
+    Raises:
+      UserError: nothing to restore, or other data than the run was trained on.
+    """
+    gan, state, metadata = restore_for_use(workdir)
+    dataset = data.load(metadata["config"]["data"])
+    if dataset.identity["sha256"] != metadata["data"]["sha256"]:
+        raise UserError(
+            f"{workdir} was trained on {metadata['data']['source']}, at hand is "
+            f"{dataset.identity['source']}: pass the same data again by training on"
+        )
+
+    def draw(n: int) -> np.ndarray:
+        return sampling.sample(gan, state, num=n, key=jax.random.key(seed))
+
+    print(f"step {int(state.step)} of {workdir}")
+    report(
+        draw(max(num, min(NUM_TRAIN, len(dataset.images)))),
+        num,
+        dataset,
+        workdir,
+        parzen,
+    )
+
+
+def evaluate_samples(
+    file: Path, workdir: Path, config: Mapping[str, Any], parzen: bool
+) -> None:
+    """Scores samples that anyone made: an .npz with uint8 NHWC `images`.
+
+    Raises:
+      UserError: not such a file.
+    """
+    try:
+        with np.load(file) as arrays:
+            images = arrays["images"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"--samples={file} can't be read: it must be an .npz with one uint8 array "
+            f"'images' of shape [N, H, W, C] ({error})"
+        ) from error
+    workdir.mkdir(parents=True, exist_ok=True)
+    print(f"{len(images)} samples of {file}")
+    report(images, min(len(images), 10_000), data.load(config), workdir, parzen)
+
+
+def report(
+    images: np.ndarray, num: int, dataset: data.Dataset, workdir: Path, parzen: bool
+) -> None:
+    """Prints the table; writes metrics.json and neighbours.png into the folder.
+
+    The first `num` images are scored against the test images, all of them against the
+    training images.
+    """
+    params = classifier(dataset)
+    real = {"train_images": dataset.images, "test_images": dataset.test_images}
+    if dataset.labels.ndim == 1:
+        real |= {"train_labels": dataset.labels, "test_labels": dataset.test_labels}
+    try:
+        results = evaluate(images[:num], real, params, parzen=parzen)
+        if len(images) > num:
+            results["fid_train"] = frechet_to_train(images, real, params)
+    except ValueError as error:
+        raise UserError(f"these images can't be scored: {error}") from error
+    print(table(results))
+    (workdir / "metrics.json").write_text(json.dumps(results, indent=2) + "\n")
+    sampling.save_png(workdir / "neighbours.png", neighbours(images, dataset), scale=2)
+    print(
+        f"written: {workdir}/metrics.json, and {workdir}/neighbours.png: samples, each "
+        "followed by the nearest training images"
+    )
+
+
+def neighbours(images: np.ndarray, dataset: data.Dataset, rows: int = 8) -> np.ndarray:
+    """A picture: two columns of samples, each followed by its five nearest digits."""
+    queries = images[: 2 * rows]
+    found = nearest_neighbours(queries, dataset.images, k=5).indices
+    sheet = np.concatenate([queries[:, None], dataset.images[found]], axis=1)
+    return sampling.grid(sheet.reshape(-1, *queries.shape[1:]), columns=12)
+
+
+def classifier(dataset: data.Dataset) -> Any:
+    """The judge for a data set of digits, trained once a machine.
+
+    Stacked digits are judged channel by channel, by a classifier of the first.
+    """
+    labels = dataset.labels if dataset.labels.ndim == 1 else dataset.labels[:, 0]
+    identity = dataset.identity["sha256"]
+    return load_classifier(dataset.images[..., :1], labels, identity)
+
+
+def make_scorer(dataset: data.Dataset) -> Callable[[np.ndarray], dict[str, float]]:
+    """`images -> {"fid": …, "is": …}`, cheap enough for use while training."""
+    params = classifier(dataset)
+    real, _ = features_and_logits(params, dataset.test_images)
+
+    def score(images: np.ndarray) -> dict[str, float]:
+        features, logits = features_and_logits(params, images)
+        return {
+            "fid": frechet_distance(features, real),
+            "is": float(classifier_score(logits).mean()),
+        }
+
+    return score

@@ -1,0 +1,85 @@
+"""Scores of runs and files: what is written, what is refused, what is kept."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import MNIST_DIR, small_config
+
+import ganjax
+from ganjax import evaluation, train, writers
+from ganjax.metrics.classifier import Recipe, train_classifier
+
+
+@pytest.fixture(autouse=True)
+def quick_classifier(monkeypatch, mnist, tmp_path_factory):
+    """A judge of small budget; the real one is for real results."""
+    params = train_classifier(
+        mnist.images[:2000], mnist.labels[:2000], recipe=Recipe(images_seen=4000)
+    )
+    monkeypatch.setattr(evaluation, "load_classifier", lambda *args: params)
+    monkeypatch.setenv("GANJAX_CACHE", str(tmp_path_factory.mktemp("floors")))
+
+
+@pytest.fixture
+def config(data_dir):
+    place = {"data__data_dir": str(data_dir), "data__manual_dir": MNIST_DIR}
+    return lambda **overrides: small_config(**place | overrides)
+
+
+def test_evaluating_while_training_keeps_the_best(config, tmp_path, mnist):
+    c = config(num_steps=12, evaluate_every=4, evaluate_num=200)
+    train.train_and_evaluate(c, tmp_path)
+    rows = writers.read_jsonl(tmp_path / "metrics.jsonl")
+    fids = {row["step"]: row["fid"] for row in rows if "fid" in row}
+    assert list(fids) == [4, 8, 12]
+    (kept,) = [int(p.name) for p in (tmp_path / "best/checkpoints").glob("[0-9]*")]
+    assert kept == min(fids, key=fids.get)
+    evaluation.sample_run(tmp_path / "best", tmp_path / "best.npz", num=3, seed=0)
+    assert np.load(tmp_path / "best.npz")["images"].shape == (3, 28, 28, 1)
+
+
+def test_a_run_is_scored_beside_its_floor(config, tmp_path, mnist, capsys):
+    train.train_and_evaluate(config(num_steps=2), tmp_path)
+    evaluation.evaluate_run(tmp_path, num=300, seed=0, parzen=False)
+    results = json.loads((tmp_path / "metrics.json").read_text())
+    wanted = {"fid", "kid", "is", "precision", "recall", "density", "coverage"}
+    assert wanted | {"class_kl", "memorisation", "fid_train"} == set(results)
+    for name, entry in results.items():
+        fields = {"value", "floor", "ci95", "n_real", "n_fake", "protocol", "features"}
+        assert fields <= set(entry), name
+    assert results["fid"]["n_fake"] == 300
+    # Two steps of training: far from the floor, in every sense.
+    assert results["fid"]["value"] > 5 * results["fid"]["floor"]
+    assert results["precision"]["value"] < 0.2 < results["precision"]["floor"]
+    assert (tmp_path / "neighbours.png").exists()
+    assert "| fid |" in capsys.readouterr().out
+
+
+def test_anyones_samples_are_scored(config, tmp_path, mnist):
+    file = tmp_path / "real.npz"
+    np.savez(file, images=mnist.images[:400])
+    evaluation.evaluate_samples(file, tmp_path, config().data, parzen=True)
+    results = json.loads((tmp_path / "metrics.json").read_text())
+    assert results["precision"]["value"] > 0.5
+    low, high = results["fid"]["ci95"]
+    assert low <= results["fid"]["floor"] <= 2 * high
+    assert results["memorisation"]["value"] == 0  # they are the training images
+    assert np.isfinite(results["parzen_ll"]["value"])
+
+
+def test_what_cannot_be_scored_is_refused_in_one_line(config, tmp_path, mnist):
+    def score(**arrays):
+        np.savez(tmp_path / "x.npz", **arrays)
+        evaluation.evaluate_samples(tmp_path / "x.npz", tmp_path, config().data, False)
+
+    with pytest.raises(ganjax.UserError, match="one uint8 array 'images'"):
+        score(pictures=mnist.images[:100])
+    with pytest.raises(ganjax.UserError, match="need uint8"):
+        score(images=mnist.images[:100].astype(np.float32))
+    with pytest.raises(ganjax.UserError, match="20 images or more"):
+        score(images=mnist.images[:10])
+    with pytest.raises(ganjax.UserError, match="can't be read"):
+        evaluation.evaluate_samples(tmp_path / "no", tmp_path, config().data, False)
+    with pytest.raises(ganjax.UserError, match="holds no checkpoint"):
+        evaluation.evaluate_run(tmp_path / "no", num=100, seed=0, parzen=False)
