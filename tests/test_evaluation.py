@@ -51,7 +51,7 @@ def test_a_run_is_scored_beside_its_floor(config, tmp_path, mnist, capsys):
     assert results["fid"]["n_fake"] == 300
     # Two steps of training: far from the floor, in every sense.
     assert results["fid"]["value"] > 5 * results["fid"]["floor"]
-    assert results["precision"]["value"] < 0.2 < results["precision"]["floor"]
+    assert results["coverage"]["value"] < 0.2 < results["coverage"]["floor"]
     assert (tmp_path / "neighbours.png").exists()
     assert "| fid |" in capsys.readouterr().out
 
