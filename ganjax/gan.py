@@ -7,6 +7,7 @@ from functools import cache, partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
@@ -104,6 +105,11 @@ def _check(config: dict[str, Any]) -> None:
     for name in ("ema_half_life", "ema_rampup"):
         if config[name] < 0:
             raise UserError(f"config.{name} = {config[name]} must not be negative")
+    if config["penalties"] and config["d_optimizer"].get("clip_weights", 0):
+        raise UserError(
+            "config.d_optimizer.clip_weights contradicts config.penalties: both bound "
+            "the critic's slope; choose one"
+        )
     normed = config["discriminator"].get("norm", "none") != "none"
     if config["penalties"] and normed:
         raise UserError(
@@ -134,16 +140,49 @@ def schedule(spec: float | dict[str, Any], where: str) -> optax.Schedule:
     return _call(make, options, where)
 
 
+def clip_weights(limit: float) -> optax.GradientTransformation:
+    """Keeps every parameter within ±limit: arXiv:1701.07875, Algorithm 1."""
+
+    def update(updates: Any, state: Any, params: Any) -> tuple[Any, Any]:
+        def project(u: jax.Array, p: jax.Array) -> jax.Array:
+            return jnp.clip(p + u, -limit, limit) - p
+
+        return jax.tree.map(project, updates, params), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+# Around the optimiser, in this order; a field of its spec each, absent or 0 for none.
+BEFORE = {
+    "weight_decay": optax.add_decayed_weights,  # L2 inside the gradient, as PyTorch's
+    "max_grad_norm": optax.clip_by_global_norm,
+}
+AFTER = {"clip_weights": clip_weights}
+
+
 def optimizer(spec: dict[str, Any], where: str) -> optax.GradientTransformation:
-    """`{"name": "adam", "learning_rate": number or schedule, …}`, optax's arguments."""
+    """`{"name": "adam", "learning_rate": number or schedule, …}`, optax's arguments.
+
+    `weight_decay`, `max_grad_norm` and `clip_weights` may stand beside them.
+    """
     options = dict(spec)
+    around = {}
+    for name, transform in (BEFORE | AFTER).items():
+        value = options.pop(name, 0.0)
+        if value < 0:
+            raise UserError(f"{where}.{name} = {value} must not be negative")
+        around[name] = transform(value) if value else optax.identity()
     make = choose(OPTIMIZERS, options.pop("name", ""), f"{where}.name")
     rate = options.get("learning_rate", 0.0)
     if isinstance(rate, dict):
         options["learning_rate"] = schedule(rate, f"{where}.learning_rate")
     elif rate <= 0:
         raise UserError(f"{where}.learning_rate = {rate} must be positive")
-    return _call(make, options, where)
+    return optax.chain(
+        *(around[name] for name in BEFORE),
+        _call(make, options, where),
+        *(around[name] for name in AFTER),
+    )
 
 
 def _call(make: Any, options: dict[str, Any], where: str) -> Any:

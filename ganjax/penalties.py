@@ -51,4 +51,38 @@ def r1_r2(
     return (both[: len(real)] + both[len(real) :]) / 2
 
 
-PENALTIES: dict[str, PenaltyFn] = {"r1": r1, "r2": r2, "r1_r2": r1_r2}
+def away_from_one(d_fn: DiscriminatorFn, images: jax.Array) -> jax.Array:
+    """(‖∇D(x)‖ − 1)² for each image; the norm is over all pixels together."""
+    # The root has no derivative at zero, where a freshly initialised D may well be.
+    return (jnp.sqrt(squared_gradient_norm(d_fn, images) + 1e-12) - 1) ** 2
+
+
+def wgan_gp(
+    d_fn: DiscriminatorFn, real: jax.Array, fake: jax.Array, key: jax.Array
+) -> jax.Array:
+    """(‖∇D(x̂)‖ − 1)², x̂ between real and fake: arXiv:1704.00028, equation 3."""
+    t = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1))
+    return away_from_one(d_fn, t * real + (1 - t) * fake)
+
+
+def dragan(
+    d_fn: DiscriminatorFn, real: jax.Array, fake: jax.Array, key: jax.Array
+) -> jax.Array:
+    """(‖∇D(x̂)‖ − 1)², x̂ around real data only: arXiv:1705.07215, section 2.3.
+
+    The neighbourhood is that of the authors' code: uniform noise of up to half the
+    batch's standard deviation, and a random share of it.
+    """
+    noise_key, share_key = jax.random.split(key)
+    noise = jax.random.uniform(noise_key, real.shape) * jnp.std(real) / 2
+    share = jax.random.uniform(share_key, (len(real),) + (1,) * (real.ndim - 1))
+    return away_from_one(d_fn, real + share * noise)
+
+
+PENALTIES: dict[str, PenaltyFn] = {
+    "dragan": dragan,
+    "r1": r1,
+    "r1_r2": r1_r2,
+    "r2": r2,
+    "wgan_gp": wgan_gp,
+}

@@ -25,13 +25,38 @@ def norm2(x):
     return np.sum(np.asarray(x) ** 2, axis=(1, 2, 3))
 
 
+def interpolated(key):
+    """wgan_gp's points, re-derived: |2x| − 1, squared."""
+    t = np.asarray(jax.random.uniform(key, (5, 1, 1, 1)))
+    x = t * np.asarray(REAL) + (1 - t) * np.asarray(FAKE)
+    return (2 * np.sqrt(norm2(x)) - 1) ** 2
+
+
+def perturbed(key):
+    """dragan's points, re-derived."""
+    noise_key, share_key = jax.random.split(key)
+    noise = np.asarray(jax.random.uniform(noise_key, REAL.shape)) * np.std(REAL) / 2
+    x = REAL + np.asarray(jax.random.uniform(share_key, (5, 1, 1, 1))) * noise
+    return (2 * np.sqrt(norm2(x)) - 1) ** 2
+
+
 # For D(x) = Σx² the gradient is 2x, hence ½‖∇D‖² = 2Σx².
 QUADRATIC = {
     "r1": 2 * norm2(REAL),
     "r2": 2 * norm2(FAKE),
     "r1_r2": 2 * norm2(REAL) + 2 * norm2(FAKE),
+    "wgan_gp": interpolated(jax.random.clone(KEY)),
+    "dragan": perturbed(jax.random.clone(KEY)),
 }
-LINEAR = {"r1": 0.5, "r2": 0.5, "r1_r2": 1.0}
+# For D(x) = Σwx it is w everywhere.
+W2 = norm2(WEIGHTS[None])[0]
+LINEAR = {
+    "r1": W2 / 2,
+    "r2": W2 / 2,
+    "r1_r2": W2,
+    "wgan_gp": (W2**0.5 - 1) ** 2,
+    "dragan": (W2**0.5 - 1) ** 2,
+}
 
 
 def test_every_penalty_has_its_numbers_here():
@@ -40,19 +65,19 @@ def test_every_penalty_has_its_numbers_here():
 
 @pytest.mark.parametrize("name", PENALTIES)
 def test_values(name):
-    value = PENALTIES[name](quadratic, REAL, FAKE, KEY)
+    value = PENALTIES[name](quadratic, REAL, FAKE, jax.random.clone(KEY))
     np.testing.assert_allclose(value, QUADRATIC[name], rtol=1e-5)
-    value = PENALTIES[name](linear, REAL, FAKE, KEY)
-    np.testing.assert_allclose(
-        value, [LINEAR[name] * norm2(WEIGHTS[None])[0]] * 5, rtol=1e-5
-    )
+    value = PENALTIES[name](linear, REAL, FAKE, jax.random.clone(KEY))
+    np.testing.assert_allclose(value, [LINEAR[name]] * 5, rtol=1e-5)
 
 
 def test_gradient_with_respect_to_the_discriminator():
     """d/da of mean(R1 + R2) for D(x) = aΣx² is 4a·(mean norm²)·2, by hand."""
 
     def objective(a):
-        return jnp.mean(r1_r2(lambda x: a * quadratic(x), REAL, FAKE, KEY))
+        return jnp.mean(
+            r1_r2(lambda x: a * quadratic(x), REAL, FAKE, jax.random.clone(KEY))
+        )
 
     expected = 4 * 1.5 * (norm2(REAL) + norm2(FAKE)).mean()
     np.testing.assert_allclose(jax.grad(objective)(1.5), expected, rtol=1e-5)

@@ -1,0 +1,79 @@
+"""From config to Gan: lookups, contradictions, and what surrounds an optimiser."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import small_config
+
+import ganjax
+from ganjax.gan import make_gan, optimizer, schedule
+
+
+def test_equal_configs_give_the_same_object():
+    assert make_gan(small_config()) is make_gan(small_config())
+    assert make_gan(small_config()) is not make_gan(small_config(loss="hinge"))
+
+
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        ({"loss": "huber"}, "config.loss = 'huber' is unknown; choose from: hinge, "),
+        ({"n_dis": -1}, "config.n_dis = -1 must be at least 1"),
+        ({"penalties__r1_r2": -1.0}, "r1_r2 = -1.0 must not be negative"),
+        ({"prior": "cauchy"}, "choose from: normal, sphere, uniform"),
+        ({"generator__output": "relu"}, "choose from: linear, sigmoid, tanh"),
+        ({"d_optimizer__learning_rate": 0.0}, "learning_rate = 0.0 must be positive"),
+        ({"discriminator__norm": "batch"}, "must be 'none' with a gradient penalty"),
+    ],
+)
+def test_bad_values_are_refused_before_anything_compiles(change, message):
+    with pytest.raises(ganjax.UserError, match=message):
+        make_gan(small_config(**change))
+
+
+def test_clipping_contradicts_a_penalty():
+    config = small_config().unlock()
+    config.d_optimizer.clip_weights = 0.01
+    with pytest.raises(ganjax.UserError, match="clip_weights contradicts"):
+        make_gan(config)
+
+
+def test_unknown_fields_of_players_and_optimisers_are_named():
+    with pytest.raises(ganjax.UserError, match="unexpected keyword argument 'beta'"):
+        optimizer({"name": "adam", "learning_rate": 1.0, "beta": 0.5}, "config.x")
+    config = small_config().unlock()
+    config.generator.widht = 3
+    with pytest.raises(ganjax.UserError, match="'widht' is unknown; choose from: act"):
+        make_gan(config)
+
+
+def step(spec, params, grads):
+    tx = optimizer(spec, "config.x")
+    updates, _ = tx.update(grads, tx.init(params), params)
+    return params + updates
+
+
+def test_what_surrounds_an_optimiser():
+    params, grads = jnp.array([3.0, -0.2]), jnp.array([3.0, 4.0])
+    sgd = {"name": "sgd", "learning_rate": 0.1}
+    np.testing.assert_allclose(step(sgd, params, grads), [2.7, -0.6], rtol=1e-6)
+    # L2 enters the gradient: g + λp.
+    decayed = step(sgd | {"weight_decay": 0.5}, params, grads)
+    np.testing.assert_allclose(decayed, [2.55, -0.59], rtol=1e-6)
+    # A norm of 5 is cut to 1.
+    cut = step(sgd | {"max_grad_norm": 1.0}, params, grads)
+    np.testing.assert_allclose(cut, [2.94, -0.28], rtol=1e-6)
+    # Weights end inside ±.25, wherever they were.
+    clipped = step(sgd | {"clip_weights": 0.25}, params, grads)
+    np.testing.assert_allclose(clipped, [0.25, -0.25], rtol=1e-6)
+
+
+def test_schedules_are_data():
+    fall = schedule(
+        {"name": "linear", "init_value": 1.0, "end_value": 0.0}
+        | {"transition_steps": 10},
+        "config.x",
+    )
+    np.testing.assert_allclose([fall(0), fall(5), fall(20)], [1.0, 0.5, 0.0], atol=1e-6)
+    with pytest.raises(ganjax.UserError, match="config.x.name = 'zigzag' is unknown"):
+        schedule({"name": "zigzag"}, "config.x")
