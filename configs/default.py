@@ -58,7 +58,7 @@ def get_config() -> ConfigDict:
     c.discriminator.hidden = (256,)
     c.discriminator.kernel = 4
     c.discriminator.stride = 2
-    c.discriminator.norm = "none"  # "batch" is refused with a gradient penalty
+    c.discriminator.norm = "none"  # "spectral", or "batch", but not with a penalty
     c.discriminator.activation = "leaky_relu"
     c.discriminator.dropout = 0.0  # rate
 

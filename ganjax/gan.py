@@ -110,8 +110,7 @@ def _check(config: dict[str, Any]) -> None:
             "config.d_optimizer.clip_weights contradicts config.penalties: both bound "
             "the critic's slope; choose one"
         )
-    normed = config["discriminator"].get("norm", "none") != "none"
-    if config["penalties"] and normed:
+    if config["penalties"] and config["discriminator"].get("norm") == "batch":
         raise UserError(
             "config.discriminator.norm must be 'none' with a gradient penalty: batch "
             "statistics tie the samples together, and a per-sample gradient is not one"

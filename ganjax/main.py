@@ -47,14 +47,14 @@ def parse(argv: Sequence[str]) -> list[str]:
     except (AttributeError, KeyError) as error:
         fail(f"unknown config field {error}: configs/default.py has every field")
     except OSError:
-        fail(f"{config_file()} can't be read: run from the root of the checkout")
+        fail(f"{config_name()} can't be read: run from the root of the checkout")
     except (flags.Error, TypeError, ValueError) as error:
         fail(error)
 
 
-def config_file() -> str:
-    """What stands after --config, without the argument of `FILE.py:ARGUMENT`."""
-    return FLAGS["config"].config_filename.split(":")[0]  # type: ignore[attr-defined]
+def config_name() -> str:
+    """What stands after --config: FILE.py or FILE.py:ARGUMENT."""
+    return FLAGS["config"].config_filename  # type: ignore[attr-defined]
 
 
 def fail(message: object) -> NoReturn:
@@ -69,7 +69,9 @@ def train() -> None:
 
     if FLAGS.config is None:
         raise UserError("say what to train, e.g. --config configs/mnist.py")
-    workdir = Path(FLAGS.workdir or f"runs/{Path(config_file()).stem}")
+    file, _, argument = config_name().partition(":")
+    name = "-".join(filter(None, (Path(file).stem, argument)))
+    workdir = Path(FLAGS.workdir or f"runs/{name}")
     train_and_evaluate(FLAGS.config, workdir.expanduser())
 
 

@@ -61,7 +61,7 @@ class Discriminator(nn.Module):
     hidden: tuple[int, ...] = (256,)  # dense layers after the last feature map
     kernel: int = 4
     stride: int = 2
-    norm: str = "none"
+    norm: str = "none"  # "batch", or "spectral": arXiv:1802.05957
     momentum: float = 0.9
     activation: str = "leaky_relu"
     dropout: float = 0.0
@@ -70,19 +70,25 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
-        def finish(x: jax.Array, norm: str) -> jax.Array:
-            x = Norm(norm, self.momentum, self.axis_name)(x, train)
+        def apply(layer: nn.Module, x: jax.Array) -> jax.Array:
+            if self.norm != "spectral":
+                return layer(x)
+            return nn.SpectralNorm(layer)(x, update_stats=train)
+
+        def finish(x: jax.Array, norm: bool) -> jax.Array:
+            kind = "batch" if norm else "none"
+            x = Norm(kind, self.momentum, self.axis_name)(x, train)
             x = ACTIVATIONS[self.activation](x)
             return nn.Dropout(self.dropout, deterministic=not train)(x)
 
         for i, features in enumerate(self.channels):
-            norm = self.norm if i else "none"  # arXiv:1511.06434, section 3
-            bias = norm == "none"
-            x = Conv(features, self.kernel, self.stride, self.conv, bias)(x)
-            x = finish(x, norm)
+            norm = self.norm == "batch" and i > 0  # arXiv:1511.06434, section 3
+            conv = Conv(features, self.kernel, self.stride, self.conv, not norm)
+            x = finish(apply(conv, x), norm)
         x = x.reshape(x.shape[0], -1)
         for features in self.hidden:
-            bias = self.norm == "none"
-            x = nn.Dense(features, bias, kernel_init=nn.initializers.he_normal())(x)
-            x = finish(x, self.norm)
-        return nn.Dense(1)(x)[:, 0]
+            norm = self.norm == "batch"
+            init = nn.initializers.he_normal()
+            dense = nn.Dense(features, use_bias=not norm, kernel_init=init)
+            x = finish(apply(dense, x), norm)
+        return apply(nn.Dense(1), x)[:, 0]

@@ -1,0 +1,55 @@
+"""Every adversarial loss on the same networks, data and budget, so that they compare.
+
+python -m ganjax.main --config configs/loss.py:wgan_gp
+
+Each keeps the optimiser, the penalty and the number of critic steps of its paper.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+ADAM = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
+WGAN_ADAM = {"name": "adam", "learning_rate": 1e-4, "b1": 0.0, "b2": 0.9}
+RMSPROP = {"name": "rmsprop", "learning_rate": 5e-5}
+
+LOSSES: dict[str, dict[str, Any]] = {
+    "minimax": {"loss": "minimax"},  # arXiv:1406.2661, as in its Algorithm 1
+    "non_saturating": {"loss": "non_saturating"},  # arXiv:1406.2661, section 3
+    "lsgan": {"loss": "lsgan"},  # arXiv:1611.04076: regression on 1 and 0
+    "wgan": {  # arXiv:1701.07875, Algorithm 1
+        "loss": "wgan",
+        "optimizer": RMSPROP,
+        "d_optimizer": RMSPROP | {"clip_weights": 0.01},
+        "n_dis": 5,
+    },
+    "wgan_gp": {  # arXiv:1704.00028, Algorithm 1
+        "loss": "wgan",
+        "penalties": {"wgan_gp": 10.0},
+        "optimizer": WGAN_ADAM,
+        "n_dis": 5,
+    },
+    "dragan": {"loss": "non_saturating", "penalties": {"dragan": 10.0}},  # 1705.07215
+    "hinge": {"loss": "hinge", "norm": "spectral"},  # arXiv:1802.05957
+    "r3gan": {  # arXiv:2501.05441, at the default config's learning rate
+        "loss": "relativistic",
+        "penalties": {"r1_r2": 1.0},
+        "optimizer": {"name": "adam", "learning_rate": 2e-3, "b1": 0.0, "b2": 0.99},
+    },
+}
+
+
+def get_config(name: str = "non_saturating") -> ConfigDict:
+    if name not in LOSSES:
+        raise ValueError(f"configs/loss.py:{name}: choose from {', '.join(LOSSES)}")
+    game = LOSSES[name]
+    c = default.get_config()
+    c.loss = game["loss"]
+    c.penalties = ConfigDict(game.get("penalties", {}))
+    c.g_optimizer = ConfigDict(game.get("optimizer", ADAM))
+    c.d_optimizer = ConfigDict(game.get("d_optimizer", game.get("optimizer", ADAM)))
+    c.n_dis = game.get("n_dis", 1)
+    c.discriminator.norm = game.get("norm", "none")
+    return c
