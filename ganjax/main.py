@@ -49,7 +49,7 @@ def parse(argv: Sequence[str]) -> list[str]:
     except OSError:
         fail(f"{config_name()} can't be read: run from the root of the checkout")
     except (flags.Error, TypeError, ValueError) as error:
-        fail(error)
+        fail(str(error).splitlines()[-1])  # the last line of whatever was nested
 
 
 def config_name() -> str:

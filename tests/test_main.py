@@ -42,6 +42,7 @@ def place(tmp_path: Path, data_dir: Path, mnist) -> list[str]:
         ([], "say what to train"),
         ([*TRAIN, "--config.bogus=1"], "unknown config field.*bogus"),
         ([*TRAIN, "--config.seed=x"], "config.seed=x"),
+        (["--config=configs/loss.py:bogus"], "loss.py:bogus: choose from minimax"),
         ([*TRAIN, "--bogus"], "Unknown command line flag 'bogus'"),
         ([*TRAIN, "bogus"], "unexpected argument 'bogus'"),
         ([*TRAIN, "--config.loss=bogus"], "config.loss = 'bogus' is unknown; choose"),
