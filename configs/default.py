@@ -37,6 +37,11 @@ def get_config() -> ConfigDict:
     c.prior = "normal"  # ganjax/priors.py
     c.z_dim = 32
     c.loss = "relativistic"  # ganjax/losses.py
+    c.d_weights = (1.0, 1.0)  # of the discriminator's halves, real and fake
+    c.label_smoothing = 0.0  # share of every real image that counts as fake
+    c.l1 = 0.0  # weight of mean |G(z) - x|, unpaired, in the generator's loss
+    c.order = "d_first"  # or "g_first": G moves first, D then meets its old fakes
+    c.reuse_fakes = False  # both players meet the same fakes; for n_dis = 1
     # Weights by name (ganjax/penalties.py): numbers, or optax schedules over steps.
     c.penalties = ConfigDict({"r1_r2": 1.0})  # gamma of arXiv:2501.05441
 
@@ -49,6 +54,7 @@ def get_config() -> ConfigDict:
     c.generator.kernel = 4  # side of the kernels; a multiple of the stride is fastest
     c.generator.stride = 2  # growth per feature map
     c.generator.norm = "batch"  # or "none"
+    c.generator.momentum = 0.9  # share of running statistics that survives a step
     c.generator.activation = "leaky_relu"  # ganjax/models/layers.py
     c.generator.output = "tanh"  # its range is that of the scaled data
 

@@ -14,12 +14,10 @@ from configs import default
 
 def get_config() -> ConfigDict:
     c = default.get_config()
-    c.num_steps = 6000
+    c.num_steps = 2000
     c.data.name = "stacked_mnist"
     c.data.image_shape = (28, 28, 3)
     c.z_dim = 64
-    c.penalties.r1_r2 = ConfigDict(
-        {"name": "exponential", "init_value": 1.0, "transition_steps": 6000}
-        | {"decay_rate": 0.1, "end_value": 0.1}
-    )
+    fall = {"name": "exponential", "init_value": 1.0, "transition_steps": 2000}
+    c.penalties = ConfigDict({"r1_r2": fall | {"decay_rate": 0.1, "end_value": 0.1}})
     return c

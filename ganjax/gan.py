@@ -12,7 +12,7 @@ import optax
 from flax import linen as nn
 
 from ganjax.errors import UserError, choose
-from ganjax.losses import LOSSES, Loss
+from ganjax.losses import LOSSES, Loss, smooth, weigh
 from ganjax.models import DISCRIMINATORS, GENERATORS
 from ganjax.models.layers import RANGES
 from ganjax.penalties import PENALTIES, PenaltyFn
@@ -25,6 +25,7 @@ SCHEDULES = {
     "linear": optax.linear_schedule,
     "warmup_cosine": optax.warmup_cosine_decay_schedule,
 }
+ORDERS = {"d_first": False, "g_first": True}
 OPTIMIZERS = {"adam": optax.adam, "rmsprop": optax.rmsprop, "sgd": optax.sgd}
 
 
@@ -46,6 +47,9 @@ class Gan:
     pixel_range: tuple[float, float]  # what uint8 0 and 255 become
     ema_half_life: float  # in images
     ema_rampup: float  # the half-life is at most this share of the images seen
+    l1: float  # weight of mean |G(z) − x| in the generator's loss
+    g_first: bool  # the generator moves first; D then trains on its old fakes
+    reuse_fakes: bool  # D sees the very fakes that G is updated on
 
 
 def make_gan(config: Mapping[str, Any]) -> Gan:
@@ -79,7 +83,10 @@ def _make_gan(config_json: str, backend: str) -> Gan:
         discriminator=_module(
             DISCRIMINATORS, config["discriminator"], "discriminator", conv=conv
         ),
-        loss=choose(LOSSES, config["loss"], "config.loss"),
+        loss=smooth(
+            weigh(choose(LOSSES, config["loss"], "config.loss"), *config["d_weights"]),
+            config["label_smoothing"],
+        ),
         penalties=tuple(
             (
                 name,
@@ -95,6 +102,9 @@ def _make_gan(config_json: str, backend: str) -> Gan:
         pixel_range=choose(RANGES, output, "config.generator.output"),
         ema_half_life=config["ema_half_life"],
         ema_rampup=config["ema_rampup"],
+        l1=config["l1"],
+        g_first=choose(ORDERS, config["order"], "config.order"),
+        reuse_fakes=config["reuse_fakes"],
     )
 
 
@@ -102,10 +112,17 @@ def _check(config: dict[str, Any]) -> None:
     for name in ("batch_size", "n_dis", "z_dim"):
         if config[name] < 1:
             raise UserError(f"config.{name} = {config[name]} must be at least 1")
-    for name in ("ema_half_life", "ema_rampup"):
+    for name in ("ema_half_life", "ema_rampup", "l1", "label_smoothing"):
         if config[name] < 0:
             raise UserError(f"config.{name} = {config[name]} must not be negative")
-    if config["penalties"] and config["d_optimizer"].get("clip_weights", 0):
+    if len(config["d_weights"]) != 2 or min(config["d_weights"]) < 0:
+        raise UserError(
+            f"config.d_weights = {config['d_weights']} must be two weights, real and "
+            "fake, neither negative"
+        )
+    if config["reuse_fakes"] and config["n_dis"] > 1:
+        raise UserError("config.reuse_fakes shares one batch of fakes: n_dis must be 1")
+    if any(config["penalties"].values()) and config["d_optimizer"].get("clip_weights"):
         raise UserError(
             "config.d_optimizer.clip_weights contradicts config.penalties: both bound "
             "the critic's slope; choose one"
@@ -162,7 +179,8 @@ AFTER = {"clip_weights": clip_weights}
 def optimizer(spec: dict[str, Any], where: str) -> optax.GradientTransformation:
     """`{"name": "adam", "learning_rate": number or schedule, …}`, optax's arguments.
 
-    `weight_decay`, `max_grad_norm` and `clip_weights` may stand beside them.
+    Any of optax's numbers may be a schedule. `weight_decay`, `max_grad_norm` and
+    `clip_weights` may stand beside them.
     """
     options = dict(spec)
     around = {}
@@ -171,12 +189,14 @@ def optimizer(spec: dict[str, Any], where: str) -> optax.GradientTransformation:
         if value < 0:
             raise UserError(f"{where}.{name} = {value} must not be negative")
         around[name] = transform(value) if value else optax.identity()
-    make = choose(OPTIMIZERS, options.pop("name", ""), f"{where}.name")
+    make: Any = choose(OPTIMIZERS, options.pop("name", ""), f"{where}.name")
     rate = options.get("learning_rate", 0.0)
-    if isinstance(rate, dict):
-        options["learning_rate"] = schedule(rate, f"{where}.learning_rate")
-    elif rate <= 0:
+    if not isinstance(rate, dict) and rate <= 0:
         raise UserError(f"{where}.learning_rate = {rate} must be positive")
+    for name, value in options.items():
+        if isinstance(value, dict):
+            options[name] = schedule(value, f"{where}.{name}")
+            make = optax.inject_hyperparams(OPTIMIZERS[spec["name"]])
     return optax.chain(
         *(around[name] for name in BEFORE),
         _call(make, options, where),

@@ -60,6 +60,24 @@ def relativistic_g(real_logits: jax.Array, fake_logits: jax.Array) -> jax.Array:
     return softplus(real_logits - fake_logits)
 
 
+def weigh(loss: Loss, real: float, fake: float) -> Loss:
+    """The discriminator's halves at other weights than one."""
+    return loss._replace(
+        real=lambda r, f: real * loss.real(r, f),
+        fake=lambda r, f: fake * loss.fake(r, f),
+    )
+
+
+def smooth(loss: Loss, share: float) -> Loss:
+    """One-sided label smoothing (arXiv:1606.03498, section 3.4).
+
+    A share of every real image counts as fake: target 1 − share. Fakes keep target 0.
+    """
+    return loss._replace(
+        real=lambda r, f: (1 - share) * loss.real(r, f) + share * loss.fake(f, r)
+    )
+
+
 LOSSES: dict[str, Loss] = {
     "minimax": Loss(bce_real, bce_fake, saturating),
     "non_saturating": Loss(bce_real, bce_fake, non_saturating),

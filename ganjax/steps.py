@@ -41,7 +41,10 @@ def d_step(
     """
     key = jax.random.fold_in(state.key, state.d_updates)
     real = to_float(gan, batch)
-    z = draw_z(gan, jax.random.fold_in(key, D_NOISE), len(batch), axis_name)
+    noise = jax.random.fold_in(key, D_NOISE)
+    if gan.reuse_fakes:
+        noise = jax.random.fold_in(jax.random.fold_in(state.key, state.step), G_NOISE)
+    z = draw_z(gan, noise, len(batch), axis_name)
     fake, _ = generate(gan, state.g_params, state.g_stats, z, axis_name)
     dropout = local_key(jax.random.fold_in(key, D_DROPOUT), axis_name)
 
@@ -87,29 +90,35 @@ def g_step(
     """One generator update and its moving average; changes `g_*` and `step` only.
 
     `batch`, uint8 [B, H, W, C], sets the number of fakes; its pixels matter to
-    relativistic losses alone. Arguments and errors as in `d_step`.
+    relativistic losses and to the L1 term alone. Arguments and errors as in `d_step`.
     """
     key = jax.random.fold_in(state.key, state.step)
     real = to_float(gan, batch)
     z = draw_z(gan, jax.random.fold_in(key, G_NOISE), len(batch), axis_name)
     dropout = local_key(jax.random.fold_in(key, G_DROPOUT), axis_name)
 
-    def objective(params: PyTree) -> tuple[jax.Array, PyTree]:
+    def objective(params: PyTree) -> tuple[jax.Array, tuple[PyTree, Metrics]]:
         fake, stats = generate(gan, params, state.g_stats, z, axis_name)
         real_logits, fake_logits, _ = discriminate_both(
             gan, state.d_params, state.d_stats, (real, fake), dropout, axis_name
         )
-        return jnp.mean(gan.loss.g(real_logits, fake_logits)), stats
+        loss = jnp.mean(gan.loss.g(real_logits, fake_logits))
+        metrics = {"g_loss": loss}
+        if gan.l1:
+            # Unpaired: its minimiser is the pixelwise median, whatever z is.
+            metrics["l1"] = jnp.mean(jnp.abs(fake - real))
+            loss += gan.l1 * metrics["l1"]
+        return loss, (stats, metrics)
 
-    (loss, stats), grads = jax.value_and_grad(objective, has_aux=True)(state.g_params)
-    grads, stats, loss = average((grads, stats, loss), axis_name)
+    grads, (stats, metrics) = jax.grad(objective, has_aux=True)(state.g_params)
+    grads, stats, metrics = average((grads, stats, metrics), axis_name)
     updates, opt = gan.g_tx.update(grads, state.g_opt, state.g_params)
     params = optax.apply_updates(state.g_params, updates)
     images = len(batch) * axis_size(axis_name)
     ema = update_ema(
         gan, state, {"params": params, "batch_stats": stats}, images_per_step=images
     )
-    metrics = {"g_loss": loss, "g_grad_norm": optax.tree.norm(grads)}
+    metrics["g_grad_norm"] = optax.tree.norm(grads)
     state = state.replace(
         step=state.step + 1, g_params=params, g_stats=stats, g_opt=opt, g_ema=ema
     )
@@ -121,6 +130,9 @@ def train_step(
     gan: Gan, state: TrainState, batches: jax.Array, *, axis_name: str | None = None
 ) -> tuple[TrainState, Metrics]:
     """k discriminator updates, then one of the generator: 1406.2661, Algorithm 1.
+
+    With `order="g_first"` the generator meets the discriminator as it was, and the
+    discriminator the fakes of the generator as it was.
 
     Args:
       gan: from `make_gan`.
@@ -137,8 +149,16 @@ def train_step(
         return d_step(gan, state, batch, axis_name=axis_name)
 
     # Unrolled: k is small, and a loop would hide the k steps from the compiler.
-    state, d_metrics = lax.scan(update, state, batches, unroll=True)
-    state, g_metrics = g_step(gan, state, batches[-1], axis_name=axis_name)
+    after_d, d_metrics = lax.scan(update, state, batches, unroll=True)
+    before_g = state if gan.g_first else after_d
+    after_g, g_metrics = g_step(gan, before_g, batches[-1], axis_name=axis_name)
+    # Each player's fields from its own step: with G first, D has met G's old fakes.
+    state = after_g.replace(
+        d_updates=after_d.d_updates,
+        d_params=after_d.d_params,
+        d_stats=after_d.d_stats,
+        d_opt=after_d.d_opt,
+    )
     return state, jax.tree.map(jnp.mean, d_metrics) | g_metrics
 
 

@@ -3,8 +3,12 @@
 import os
 from pathlib import Path
 
-import jax
-import pytest
+# Tests compile far more than they compute. Set before JAX is imported, and inherited by
+# the commands that tests start.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_debug_key_reuse", True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from ganjax.losses import LOSSES
+from ganjax.losses import LOSSES, smooth, weigh
 
 REAL, FAKE = np.array([2.0, -1.0]), np.array([0.5, -3.0])
 
@@ -75,3 +75,18 @@ def test_equilibrium():
     relativistic = LOSSES["relativistic"]
     np.testing.assert_allclose(relativistic.d(zero, zero), np.log(2), rtol=1e-6)
     np.testing.assert_allclose(relativistic.g(zero, zero), np.log(2), rtol=1e-6)
+
+
+def test_weights_of_the_halves():
+    """.9 real + .1 fake of the cross-entropy, by hand."""
+    expected = -0.9 * log_sigmoid(REAL) - 0.1 * log_sigmoid(-FAKE)
+    loss = weigh(LOSSES["non_saturating"], 0.9, 0.1)
+    np.testing.assert_allclose(loss.d(REAL, FAKE), expected, rtol=1e-6)
+    np.testing.assert_allclose(loss.g(REAL, FAKE), G["non_saturating"], rtol=1e-6)
+
+
+def test_one_sided_smoothing():
+    """Target .9 for real images, 0 for fakes."""
+    expected = -0.9 * log_sigmoid(REAL) - 0.1 * log_sigmoid(-REAL) - log_sigmoid(-FAKE)
+    loss = smooth(LOSSES["non_saturating"], 0.1)
+    np.testing.assert_allclose(loss.d(REAL, FAKE), expected, rtol=1e-6)

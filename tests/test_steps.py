@@ -187,3 +187,42 @@ def test_wrong_shapes_and_types_are_refused_at_the_door(gan, state):
 def test_public_functions_donate_nothing(gan, state):
     ganjax.train_step(gan, state, BATCHES)
     assert np.isfinite(jax.tree.leaves(state.g_params)[0]).all()
+
+
+def test_generator_first_meets_the_discriminator_as_it_was():
+    """Both players' steps from the same state, on the very same fakes."""
+    gan = small_sgd_gan(order="g_first", reuse_fakes=True)
+    state = ganjax.init_state(gan, jax.random.key(0))
+    actual, metrics = ganjax.train_step(gan, state, BATCHES[:1])
+    after_d, d_metrics = ganjax.d_step(gan, state, BATCHES[0])
+    after_g, g_metrics = ganjax.g_step(gan, state, BATCHES[0])
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        (actual.g_params, actual.d_params, metrics),
+        (after_g.g_params, after_d.d_params, d_metrics | g_metrics),
+    )
+    # Relativistic losses mirror each other: equal losses mean equal fakes.
+    shared = abs(float(d_metrics["d_loss"]) - mirrored(gan, state, BATCHES[0]))
+    assert shared < 1e-5
+    apart = small_sgd_gan(order="g_first")
+    _, d_metrics = ganjax.d_step(apart, state, BATCHES[0])
+    assert abs(float(d_metrics["d_loss"]) - mirrored(gan, state, BATCHES[0])) > 1e-5
+
+
+def mirrored(gan, state, batch):
+    """The discriminator's loss on the generator's fakes, from the generator's side."""
+    swapped = dataclasses.replace(gan, loss=gan.loss._replace(g=gan.loss.d))
+    return float(ganjax.g_step(swapped, state, batch)[1]["g_loss"])
+
+
+def test_l1_term_pulls_towards_the_data():
+    plain, pulled = small_sgd_gan(), small_sgd_gan(l1=10.0)
+    state = ganjax.init_state(plain, jax.random.key(0))
+    distance = []
+    for gan in (plain, pulled):
+        after = state
+        for _ in range(3):
+            after, metrics = ganjax.g_step(gan, after, BATCHES[0])
+        _, metrics = ganjax.g_step(pulled, after, BATCHES[0])
+        distance.append(float(metrics["l1"]))
+    assert distance[1] < distance[0]

@@ -14,5 +14,6 @@ GENERATORS: dict[str, type[nn.Module]] = {
 }
 DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "dcgan": dcgan.Discriminator,
+    "maxout": mlp.MaxoutDiscriminator,
     "mlp": mlp.Discriminator,
 }

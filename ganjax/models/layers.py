@@ -21,6 +21,7 @@ from jax import lax
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
     "leaky_relu": partial(nn.leaky_relu, negative_slope=0.2),
+    "keras_leaky_relu": partial(nn.leaky_relu, negative_slope=0.3),  # its default
     "gelu": partial(nn.gelu, approximate=False),  # PyTorch's default is the exact one
 }
 

@@ -1,0 +1,42 @@
+"""Generative Adversarial Nets on MNIST, arXiv:1406.2661, with the figures of its code.
+
+python -m ganjax.main --config configs/goodfellow2014.py
+python -m ganjax.main --config configs/goodfellow2014.py:minimax
+
+The paper trains for hundreds of epochs; 20,000 steps are 40. The first output bias is
+the mean pixel's logit, a scalar, where the original has one for each pixel.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+SGD = {
+    "name": "sgd",
+    # 0.1, divided by 1.000004 each step.
+    "learning_rate": {"name": "exponential", "init_value": 0.1}
+    | {"transition_steps": 1, "decay_rate": 1 / 1.000004, "end_value": 1e-6},
+    # From .5 to .7 over 250 epochs of 500 steps.
+    "momentum": {"name": "linear", "init_value": 0.5}
+    | {"end_value": 0.7, "transition_steps": 125_000},
+}
+
+
+def get_config(loss: str = "non_saturating") -> ConfigDict:
+    c = default.get_config()
+    c.num_steps = 20_000
+    c.batch_size = 100
+    c.sample_every = 1000
+    c.checkpoint_every = 5000
+    c.loss = loss
+    c.penalties = ConfigDict()
+    c.prior = "uniform"
+    c.z_dim = 100
+    c.ema_half_life = 0.0
+    c.generator = ConfigDict({"name": "mlp", "hidden": (1200, 1200), "norm": "none"})
+    c.generator.update({"activation": "relu", "output": "sigmoid"})
+    c.generator.update({"output_bias": -1.9, "init_scale": 0.05})
+    c.discriminator = ConfigDict({"name": "maxout", "hidden": (240, 240), "pieces": 5})
+    c.g_optimizer = ConfigDict(SGD)
+    c.d_optimizer = ConfigDict(SGD)
+    return c
