@@ -85,7 +85,7 @@ class Checkpoints:
                 f"delete it, or pass another --workdir ({reason})"
             ) from error
 
-    def close(self) -> None:
+    def wait(self) -> None:
         """Waits for the writes under way.
 
         Raises:
@@ -93,12 +93,16 @@ class Checkpoints:
         """
         try:
             self._manager.wait_until_finished()
-            self._manager.close()
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{self.folder}: the last checkpoint could not be written ({error}): "
                 "make room, or pass another --workdir"
             ) from error
+
+    def close(self) -> None:
+        """Waits, and lets go of the folder."""
+        self.wait()
+        self._manager.close()
 
 
 def architecture(state: TrainState) -> list[list[int]]:

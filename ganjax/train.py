@@ -1,5 +1,6 @@
 """Builds everything, restores, and owns the loop."""
 
+import contextlib
 import json
 import os
 import signal
@@ -70,7 +71,12 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
         flush=True,
     )
 
-    with Writer(workdir, step, config) as writer, StopSignal() as stop:
+    with (
+        contextlib.closing(checkpoints),  # a write under way outlives any error here
+        contextlib.closing(best),
+        Writer(workdir, step, config) as writer,
+        StopSignal() as stop,
+    ):
         if step == 0 and config.sample_every:
             writer.pictures(step, sample(gan, state, num=GRID, key=key))
         while step < config.num_steps and not stop.requested:
@@ -88,8 +94,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
                     save(best, writer, state, metadata)
             if due(config, "checkpoint_every", step) or stop.requested:
                 save(checkpoints, writer, state, metadata)
-        for kept in (checkpoints, best):
-            kept.close()
+        checkpoints.wait()
+        best.wait()
         writer.finish(dataset.describe())
     return state
 
