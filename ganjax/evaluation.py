@@ -15,7 +15,7 @@ from ganjax.gan import make_gan
 from ganjax.metrics.classifier import features_and_logits, load_classifier
 from ganjax.metrics.evaluate import evaluate, frechet_to_train, table
 from ganjax.metrics.frechet import frechet_distance
-from ganjax.metrics.memorisation import nearest_neighbours
+from ganjax.metrics.memorisation import memorisation_test, nearest_neighbours
 from ganjax.metrics.scores import classifier_score
 from ganjax.state import TrainState, abstract_state
 
@@ -102,7 +102,7 @@ def evaluate_samples(
 def report(
     images: np.ndarray, num: int, dataset: data.Dataset, workdir: Path, parzen: bool
 ) -> None:
-    """Prints the table; writes metrics.json and neighbours.png into the folder.
+    """Prints the table; writes metrics.json and two pictures into the folder.
 
     The first `num` images are scored against the test images, all of them against the
     training images.
@@ -120,9 +120,10 @@ def report(
     print(table(results))
     (workdir / "metrics.json").write_text(json.dumps(results, indent=2) + "\n")
     sampling.save_png(workdir / "neighbours.png", neighbours(images, dataset), scale=2)
+    plot_distances(workdir / "distances.png", images, dataset)
     print(
-        f"written: {workdir}/metrics.json, and {workdir}/neighbours.png: samples, each "
-        "followed by the nearest training images"
+        f"in {workdir}: metrics.json; neighbours.png, samples each followed by the "
+        "nearest training images; distances.png, how near those are"
     )
 
 
@@ -132,6 +133,25 @@ def neighbours(images: np.ndarray, dataset: data.Dataset, rows: int = 8) -> np.n
     found = nearest_neighbours(queries, dataset.images, k=5).indices
     sheet = np.concatenate([queries[:, None], dataset.images[found]], axis=1)
     return sampling.grid(sheet.reshape(-1, *queries.shape[1:]), columns=12)
+
+
+def plot_distances(path: Path, images: np.ndarray, dataset: data.Dataset) -> None:
+    """Distances to the nearest training image: samples beside unseen test images.
+
+    A generator that memorises piles up at zero; one that is blind to the data lies to
+    the right of the test images.
+    """
+    from matplotlib.figure import Figure
+
+    found = memorisation_test(images[:1000], dataset.images, dataset.test_images[:1000])
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axis = figure.subplots()
+    bins = np.linspace(0, max(found.fake.max(), found.heldout.max()), 50).tolist()
+    for distances, label in ((found.fake, "samples"), (found.heldout, "test images")):
+        axis.hist(distances, bins, alpha=0.5, label=label)
+    axis.set(xlabel="L2 distance to the nearest training image", ylabel="images")
+    axis.legend()
+    figure.savefig(path, dpi=120)
 
 
 def classifier(dataset: data.Dataset) -> Any:
