@@ -260,7 +260,7 @@ DIRAC_PENALTIES: Mapping[str, DiracPenalty] = {
         value=lambda psi, weight: weight * psi**2,
     ),
     # |ψ| has a kink at the equilibrium: no Jacobian there, and no convergence
-    "gp": DiracPenalty(
+    "wgan_gp": DiracPenalty(
         damping=lambda weight, curvature: math.nan,
         value=lambda psi, weight: weight * (jnp.abs(psi) - 1.0) ** 2,
     ),
@@ -279,7 +279,7 @@ def dirac_field(
     Args:
       loss: a key of DIRAC_LOSSES.
       penalty: a key of DIRAC_PENALTIES.
-      weight: γ of r1, r2 and r1_r2, λ of gp, σ² of instance_noise.
+      weight: γ of r1, r2 and r1_r2, λ of wgan_gp, σ² of instance_noise.
 
     Raises:
       KeyError: an unknown name; the message lists the known ones.
@@ -323,7 +323,7 @@ def dirac_eigenvalues(
 
     The Jacobian is [[0, s], [-s, -c]] with the slope s and the damping c, hence
     -c/2 ± √(c²/4 - s²). Source: arXiv:1801.04406, sections 2 and 3; the hinge and the
-    relativistic rows are derived here. nan for gp, which has no Jacobian at (0, 0).
+    relativistic rows are derived here. nan for wgan_gp, which has no Jacobian there.
     Arguments and errors as in `dirac_field`.
     """
     *_, slope, curvature = _choose(DIRAC_LOSSES, loss)

@@ -272,7 +272,9 @@ def test_dirac_eigenvalues_closed_form(loss, penalty, weight, expected):
 
 
 @pytest.mark.parametrize("loss", theory.DIRAC_LOSSES)
-@pytest.mark.parametrize("penalty", [k for k in theory.DIRAC_PENALTIES if k != "gp"])
+@pytest.mark.parametrize(
+    "penalty", [k for k in theory.DIRAC_PENALTIES if k != "wgan_gp"]
+)
 def test_dirac_jacobian_has_the_predicted_eigenvalues(loss, penalty, weight=0.3):
     field = theory.dirac_field(loss, penalty, weight)
     close(field(jnp.zeros(2)), 0.0)
@@ -296,9 +298,9 @@ def radii(field, start, h, steps):
     return jax.lax.scan(step, jnp.array(start), None, length=steps)[1]
 
 
-def test_dirac_gp_has_no_jacobian_and_does_not_converge():
-    assert all(np.isnan(theory.dirac_eigenvalues("wgan", "gp", 0.25)))
-    field = theory.dirac_field("wgan", "gp", 0.25)
+def test_dirac_wgan_gp_has_no_jacobian_and_does_not_converge():
+    assert all(np.isnan(theory.dirac_eigenvalues("wgan", "wgan_gp", 0.25)))
+    field = theory.dirac_field("wgan", "wgan_gp", 0.25)
     # the jump of dψ/dt across ψ = 0 is 4λ
     across = field(jnp.array([0.0, 1e-6])) - field(jnp.array([0.0, -1e-6]))
     close(across[1], 4 * 0.25, atol=1e-5)
