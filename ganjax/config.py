@@ -12,8 +12,8 @@ from ganjax.errors import UserError
 
 # Fields that may differ between a checkpoint and the run that resumes it.
 FREE = (
-    *("num_steps", "log_every", "sample_every", "checkpoint_every", "keep"),
-    *("evaluate_every", "evaluate_num"),
+    *("num_steps", "log_every", "sample_every", "sample_num", "checkpoint_every"),
+    *("keep", "evaluate_every", "evaluate_num"),
     *("steps_per_call", "conv", "data.data_dir", "data.manual_dir", "data.fallback"),
 )
 

@@ -46,8 +46,7 @@ def sample_run(workdir: Path, out: Path, num: int, seed: int) -> None:
       UserError: nothing to restore, or a place that can't be written to.
     """
     gan, state, _ = restore_for_use(workdir)
-    images = sampling.sample(gan, state, num=num, key=jax.random.key(seed))
-    sampling.export(out, images)
+    sampling.export(gan, state, out, num, jax.random.key(seed))
     print(f"{num} samples of step {int(state.step)} in {out}")
 
 
@@ -69,13 +68,10 @@ def evaluate_run(workdir: Path, num: int, seed: int, parzen: bool) -> None:
         return sampling.sample(gan, state, num=n, key=jax.random.key(seed))
 
     print(f"step {int(state.step)} of {workdir}")
-    report(
-        draw(max(num, min(NUM_TRAIN, len(dataset.images)))),
-        num,
-        dataset,
-        workdir,
-        parzen,
-    )
+    total = max(num, min(NUM_TRAIN, len(dataset.images)))
+    labels = sampling.balanced_labels(gan, total)
+    samples = {"images": draw(total)} | ({} if labels is None else {"labels": labels})
+    report(samples, num, dataset, workdir, parzen)
 
 
 def evaluate_samples(
@@ -83,36 +79,45 @@ def evaluate_samples(
 ) -> None:
     """Scores samples that anyone made: an .npz with uint8 NHWC `images`.
 
+    Where it has `labels` too, int [N], the classes that were meant, so does the table.
+
     Raises:
       UserError: not such a file.
     """
     try:
         with np.load(file) as arrays:
-            images = arrays["images"]
+            samples = {k: arrays[k] for k in ("images", "labels") if k in arrays}
+        num = len(samples["images"])
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"--samples={file} can't be read: it must be an .npz with one uint8 array "
             f"'images' of shape [N, H, W, C] ({error})"
         ) from error
     workdir.mkdir(parents=True, exist_ok=True)
-    print(f"{len(images)} samples of {file}")
-    report(images, min(len(images), 10_000), data.load(config), workdir, parzen)
+    print(f"{num} samples of {file}")
+    report(samples, min(num, 10_000), data.load(config), workdir, parzen)
 
 
 def report(
-    images: np.ndarray, num: int, dataset: data.Dataset, workdir: Path, parzen: bool
+    samples: Mapping[str, np.ndarray],
+    num: int,
+    dataset: data.Dataset,
+    workdir: Path,
+    parzen: bool,
 ) -> None:
     """Prints the table; writes metrics.json and two pictures into the folder.
 
     The first `num` images are scored against the test images, all of them against the
     training images.
     """
-    params = classifier(dataset)
+    params, images, labels = classifier(dataset), samples["images"], None
+    if "labels" in samples:
+        labels = samples["labels"][:num]
     real = {"train_images": dataset.images, "test_images": dataset.test_images}
     if dataset.labels.ndim == 1:
         real |= {"train_labels": dataset.labels, "test_labels": dataset.test_labels}
     try:
-        results = evaluate(images[:num], real, params, parzen=parzen)
+        results = evaluate(images[:num], real, params, labels, parzen)
         if len(images) > num:
             results["fid_train"] = frechet_to_train(images, real, params)
     except ValueError as error:
@@ -158,7 +163,15 @@ def classifier(dataset: data.Dataset) -> Any:
     """The judge for a data set of digits, trained once a machine.
 
     Stacked digits are judged channel by channel, by a classifier of the first.
+
+    Raises:
+      UserError: images that are not of 28x28 pixels, or have no labels to learn from.
     """
+    if dataset.images.shape[1:3] != (28, 28) or dataset.labels.max() == 0:
+        raise UserError(
+            f"{dataset.identity['name']} can't be scored: the judge is a classifier of "
+            "28x28 images with labels; leave config.evaluate_every at 0"
+        )
     labels = dataset.labels if dataset.labels.ndim == 1 else dataset.labels[:, 0]
     identity = dataset.identity["sha256"]
     return load_classifier(dataset.images[..., :1], labels, identity)

@@ -25,6 +25,10 @@ SCHEDULES = {
     "linear": optax.linear_schedule,
     "warmup_cosine": optax.warmup_cosine_decay_schedule,
 }
+NOT_NEGATIVE = (
+    *("ema_half_life", "ema_rampup", "l1", "label_smoothing", "label_flip"),
+    *("instance_noise", "instance_noise_steps", "num_classes", "d_warmup", "g_warmup"),
+)
 ORDERS = {"d_first": False, "g_first": True}
 OPTIMIZERS = {"adam": optax.adam, "rmsprop": optax.rmsprop, "sgd": optax.sgd}
 
@@ -50,6 +54,11 @@ class Gan:
     l1: float  # weight of mean |G(z) − x| in the generator's loss
     g_first: bool  # the generator moves first; D then trains on its old fakes
     reuse_fakes: bool  # D sees the very fakes that G is updated on
+    num_classes: int  # 0: unconditional
+    instance_noise: float  # σ at the start, on the scale of the pixel range
+    instance_noise_steps: int  # over which it falls to zero; 0: it stays
+    label_flip: float  # share of pairs that D's loss sees swapped
+    warmup: tuple[tuple[str, int], ...]  # (who keeps still, for how many first steps)
 
 
 def make_gan(config: Mapping[str, Any]) -> Gan:
@@ -69,20 +78,24 @@ def make_gan(config: Mapping[str, Any]) -> Gan:
 @cache
 def _make_gan(config_json: str, backend: str) -> Gan:
     config = json.loads(config_json)
-    _check(config)
+    try:
+        _check(config)
+    except KeyError as error:
+        raise UserError(
+            f"config.{error.args[0]} is missing: configs/default.py has every field, "
+            "and a checkpoint of another version may lack some"
+        ) from error
     conv = config["conv"]
     if conv == "auto":  # GPUs and TPUs have convolution units, CPUs matrix units
         conv = "matmul" if backend == "cpu" else "library"
     image_shape = tuple(config["data"]["image_shape"])
     generator = _module(
-        GENERATORS, config["generator"], "generator", conv=conv, image_shape=image_shape
+        GENERATORS, config, "generator", conv=conv, image_shape=image_shape
     )
     output = getattr(generator, "output", "tanh")
     return Gan(
         generator=generator,
-        discriminator=_module(
-            DISCRIMINATORS, config["discriminator"], "discriminator", conv=conv
-        ),
+        discriminator=_module(DISCRIMINATORS, config, "discriminator", conv=conv),
         loss=smooth(
             weigh(choose(LOSSES, config["loss"], "config.loss"), *config["d_weights"]),
             config["label_smoothing"],
@@ -105,6 +118,15 @@ def _make_gan(config_json: str, backend: str) -> Gan:
         l1=config["l1"],
         g_first=choose(ORDERS, config["order"], "config.order"),
         reuse_fakes=config["reuse_fakes"],
+        num_classes=config["num_classes"],
+        instance_noise=config["instance_noise"],
+        instance_noise_steps=config["instance_noise_steps"],
+        label_flip=config["label_flip"],
+        warmup=tuple(
+            (still, config[name])
+            for name, still in (("d_warmup", "g_"), ("g_warmup", "d_"))
+            if config[name]
+        ),
     )
 
 
@@ -112,9 +134,17 @@ def _check(config: dict[str, Any]) -> None:
     for name in ("batch_size", "n_dis", "z_dim"):
         if config[name] < 1:
             raise UserError(f"config.{name} = {config[name]} must be at least 1")
-    for name in ("ema_half_life", "ema_rampup", "l1", "label_smoothing"):
+    for name in NOT_NEGATIVE:
         if config[name] < 0:
             raise UserError(f"config.{name} = {config[name]} must not be negative")
+    for name in ("label_smoothing", "label_flip"):
+        if config[name] > 1:
+            raise UserError(f"config.{name} = {config[name]} is a share: at most 1")
+    if config["d_warmup"] and config["g_warmup"]:
+        raise UserError(
+            "config.d_warmup and config.g_warmup together would hold both players: "
+            "choose one"
+        )
     if len(config["d_weights"]) != 2 or min(config["d_weights"]) < 0:
         raise UserError(
             f"config.d_weights = {config['d_weights']} must be two weights, real and "
@@ -135,13 +165,17 @@ def _check(config: dict[str, Any]) -> None:
 
 
 def _module(
-    table: dict[str, type[nn.Module]], spec: dict[str, Any], where: str, **extra: Any
+    table: dict[str, type[nn.Module]], config: dict[str, Any], where: str, **extra: Any
 ) -> nn.Module:
+    spec = config[where]
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in spec.items()}
     cls = choose(table, str(options.pop("name")), f"config.{where}.name")
     known = {field.name for field in fields(cls)} - {"parent", "name"}
     for option in options:
         choose({field: field for field in known}, option, f"a field of config.{where}")
+    extra["num_classes"] = config["num_classes"]
+    if config["num_classes"] and "num_classes" not in known:
+        raise UserError(f"config.{where}.name = {spec['name']!r} can't take labels")
     return cls(**{k: v for k, v in extra.items() if k in known} | options)
 
 

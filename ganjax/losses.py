@@ -22,7 +22,8 @@ class Loss(NamedTuple):
     real: LossFn  # the discriminator's half that pulls real logits up
     fake: LossFn  # the discriminator's half that pushes fake logits down
     g: LossFn  # the generator's
-    relativistic: bool = False  # only differences real − fake carry meaning
+    level_free: bool = False  # only differences real − fake carry meaning
+    critic: bool = False  # and they estimate the Wasserstein distance
 
     def d(self, real_logits: jax.Array, fake_logits: jax.Array) -> jax.Array:
         """The discriminator's loss [B], both halves at weight one."""
@@ -92,6 +93,8 @@ LOSSES: dict[str, Loss] = {
         lambda real, fake: -real,
         lambda real, fake: fake,
         lambda real, fake: -fake,
+        level_free=True,
+        critic=True,
     ),
     # arXiv:1705.02894; with spectral norm arXiv:1802.05957, equations 16 and 17.
     "hinge": Loss(
@@ -100,6 +103,6 @@ LOSSES: dict[str, Loss] = {
         lambda real, fake: -fake,
     ),
     "relativistic": Loss(
-        relativistic_d, relativistic_d, relativistic_g, relativistic=True
+        relativistic_d, relativistic_d, relativistic_g, level_free=True
     ),
 }

@@ -18,6 +18,7 @@ from ganjax.state import PyTree, TrainState
 from ganjax.steps import Metrics, train_step
 
 AXIS = "batch"
+Data = tuple[jax.Array, jax.Array | None]
 TrainChunk = Callable[..., tuple[TrainState, Metrics]]
 
 
@@ -66,24 +67,26 @@ def make_train_chunk(gan: Gan, chunk: int) -> TrainChunk:
     """Up to `chunk` training steps in one device call.
 
     Returns:
-      `(state, images, indices, n) -> (state, metrics)`. `state` is donated; `images`
-      is uint8 [N, H, W, C]; `indices` comes from `shard_indices`; the first `n` rows
-      are trained on. Metrics are sums over the n steps. Since n is an argument, one
-      program serves every n and results don't depend on how steps are grouped; n = 0
-      compiles and trains nothing.
+      `(state, data, indices, n) -> (state, metrics)`. `state` is donated; `data` is
+      (images uint8 [N, H, W, C], labels int32 [N], or None if the GAN takes none);
+      `indices` comes from `shard_indices`; the first `n` rows are trained on. Metrics
+      are sums over the n steps. Since n is an argument, one program serves every n and
+      results don't depend on how steps are grouped; n = 0 compiles and trains nothing.
     """
 
     def run(
-        state: TrainState, images: jax.Array, n: jax.Array, indices: jax.Array
+        state: TrainState, data: Data, n: jax.Array, indices: jax.Array
     ) -> tuple[TrainState, Metrics]:
+        def step(state: TrainState, rows: jax.Array) -> tuple[TrainState, Metrics]:
+            images, labels = (None if x is None else x[rows] for x in data)
+            return train_step(gan, state, images, labels, axis_name=AXIS)
+
         def one(i: jax.Array, carry: tuple[TrainState, Metrics]):
             state, total = carry
-            state, metrics = train_step(gan, state, images[indices[i]], axis_name=AXIS)
+            state, metrics = step(state, indices[i])
             return state, jax.tree.map(jnp.add, total, metrics)
 
-        _, metrics = jax.eval_shape(
-            lambda: train_step(gan, state, images[indices[0]], axis_name=AXIS)
-        )
+        _, metrics = jax.eval_shape(lambda: step(state, indices[0]))
         zeros = jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)
         if chunk == 1:  # no loop: library convolutions crawl inside one on the CPU
             return lax.cond(
@@ -100,8 +103,8 @@ def make_train_chunk(gan: Gan, chunk: int) -> TrainChunk:
     )
 
     def train_chunk(
-        state: TrainState, images: jax.Array, indices: np.ndarray, n: int
+        state: TrainState, data: Data, indices: np.ndarray, n: int
     ) -> tuple[TrainState, Metrics]:
-        return pmapped(state, images, jnp.int32(n), indices)
+        return pmapped(state, data, jnp.int32(n), indices)
 
     return train_chunk

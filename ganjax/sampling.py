@@ -17,12 +17,21 @@ BLOCK = 500  # images generated at once: bounds memory, one compilation for any 
 
 
 @partial(jax.jit, static_argnums=0)
-def _generate(gan: Gan, ema: PyTree, z: jax.Array) -> jax.Array:
-    images: Any = gan.generator.apply(ema, z, train=False)
+def _generate(
+    gan: Gan, ema: PyTree, z: jax.Array, labels: np.ndarray | None
+) -> jax.Array:
+    images: Any = gan.generator.apply(ema, z, train=False, labels=labels)
     return to_uint8(gan, images)
 
 
-def sample(gan: Gan, state: TrainState, *, num: int, key: jax.Array) -> np.ndarray:
+def sample(
+    gan: Gan,
+    state: TrainState,
+    *,
+    num: int,
+    key: jax.Array,
+    labels: np.ndarray | None = None,
+) -> np.ndarray:
     """Images from the averaged generator, with its averaged batch statistics.
 
     Args:
@@ -30,17 +39,45 @@ def sample(gan: Gan, state: TrainState, *, num: int, key: jax.Array) -> np.ndarr
       state: a training state; only `g_ema` is read.
       num: how many.
       key: typed PRNG key []; the same key gives the same images.
+      labels: int [num], the classes of a conditional GAN; default: `balanced_labels`.
 
     Returns:
       uint8 [num, H, W, C].
+
+    Raises:
+      ValueError: labels for an unconditional GAN, of a wrong number, or no classes.
     """
+    if labels is None:
+        labels = balanced_labels(gan, num)
+    elif not gan.num_classes or len(labels) != num:
+        raise ValueError(f"{len(labels)} labels for {num} of {gan.num_classes} classes")
+    elif num and not 0 <= min(labels) <= max(labels) < gan.num_classes:
+        raise ValueError(f"labels must be in [0, {gan.num_classes})")
     block = min(num, BLOCK)
-    keys = [jax.random.fold_in(key, i) for i in range(-(-num // block))]
-    images = [
-        np.asarray(_generate(gan, state.g_ema, gan.prior(k, (block, gan.z_dim))))
-        for k in keys
-    ]
+    images = []
+    for i in range(-(-num // block)):
+        z = gan.prior(jax.random.fold_in(key, i), (block, gan.z_dim))
+        rows = np.arange(i * block, (i + 1) * block) % num
+        classes = None if labels is None else np.asarray(labels, np.int32)[rows]
+        images.append(np.asarray(_generate(gan, state.g_ema, z, classes)))
     return np.concatenate(images)[:num]
+
+
+def balanced_labels(gan: Gan, num: int) -> np.ndarray | None:
+    """Every class as often, in a fixed random order: int32 [num]; None without any."""
+    if not gan.num_classes:
+        return None
+    cycle = np.arange(num, dtype=np.int32) % gan.num_classes
+    return np.random.default_rng(0).permutation(cycle)
+
+
+def sheet(gan: Gan, state: TrainState, num: int, key: jax.Array) -> np.ndarray:
+    """A grid of samples; of a conditional GAN a row for each class."""
+    if not gan.num_classes:
+        return grid(sample(gan, state, num=num, key=key))
+    columns = max(1, num // gan.num_classes)
+    labels = np.repeat(np.arange(gan.num_classes), columns)
+    return grid(sample(gan, state, num=len(labels), key=key, labels=labels), columns)
 
 
 def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.ndarray:
@@ -76,22 +113,27 @@ def save_gif(path: Path, frames: Sequence[Path], milliseconds: int = 150) -> Non
     )
 
 
-def export(out: Path, images: np.ndarray) -> None:
+def export(gan: Gan, state: TrainState, out: Path, num: int, key: jax.Array) -> None:
     """Saves samples: FILE.png is a grid, FILE.npz an array `images`, else a folder.
+
+    The .npz of a conditional GAN also has `labels`, int32 [num].
 
     Raises:
       UserError: the place can't be written to, or is a file of an unknown kind.
     """
+    if out.suffix not in (".png", ".npz", ""):
+        raise UserError(f"--out={out}: FILE.png, FILE.npz or a folder, please")
     try:
         if out.suffix == ".png":
-            save_png(out, grid(images), scale=2)
+            save_png(out, sheet(gan, state, num, key), scale=2)
         elif out.suffix == ".npz":
+            arrays: dict[str, Any] = {"images": sample(gan, state, num=num, key=key)}
+            if gan.num_classes:
+                arrays["labels"] = balanced_labels(gan, num)
             out.parent.mkdir(parents=True, exist_ok=True)
-            np.savez_compressed(out, images=images)
-        elif out.suffix:
-            raise UserError(f"--out={out}: FILE.png, FILE.npz or a folder, please")
+            np.savez_compressed(out, **arrays)
         else:
-            for i, image in enumerate(images):
+            for i, image in enumerate(sample(gan, state, num=num, key=key)):
                 save_png(out / f"{i:06d}.png", image)
     except OSError as error:
         raise UserError(f"--out={out} can't be written: {error.strerror}") from error

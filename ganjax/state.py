@@ -48,8 +48,10 @@ def init_state(gan: Gan, key: jax.Array) -> TrainState:
     g_key, d_key = jax.random.split(key)
     # Two samples: batch statistics of one would be degenerate.
     z = jnp.zeros((2, gan.z_dim))
-    g = gan.generator.init(g_key, z)
-    d = gan.discriminator.init(d_key, jnp.zeros((2, *gan.generator.image_shape)))
+    images = jnp.zeros((2, *gan.generator.image_shape))
+    labels = jnp.zeros(2, jnp.int32) if gan.num_classes else None
+    g = gan.generator.init(g_key, z, labels=labels)
+    d = gan.discriminator.init(d_key, images, labels=labels)
     g_stats, d_stats = g.get("batch_stats", {}), d.get("batch_stats", {})
     ema = {"params": g["params"], "batch_stats": g_stats}
     return TrainState(

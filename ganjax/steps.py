@@ -6,6 +6,7 @@ and metrics are averaged over it. Noise is drawn for the global batch and sliced
 result does not depend on the number of devices.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,14 +20,21 @@ from ganjax.gan import Gan
 from ganjax.state import PyTree, TrainState
 
 Metrics = dict[str, jax.Array]
+Pair = tuple[jax.Array, jax.Array]  # of reals and fakes
+Sampler = Callable[[jax.Array, int], jax.Array]
 
 # One tag for each use of randomness: no key is ever used twice.
-D_NOISE, D_DROPOUT, D_PENALTY, G_NOISE, G_DROPOUT = range(5)
+D_Z, D_DROPOUT, D_PENALTY, D_BLUR, D_FLIP, G_Z, G_DROPOUT, G_BLUR = range(8)
 
 
 @partial(jax.jit, static_argnames=("gan", "axis_name"))
 def d_step(
-    gan: Gan, state: TrainState, batch: jax.Array, *, axis_name: str | None = None
+    gan: Gan,
+    state: TrainState,
+    batch: jax.Array,
+    labels: jax.Array | None = None,
+    *,
+    axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One discriminator update; changes `d_*` only, bit for bit.
 
@@ -34,38 +42,45 @@ def d_step(
       gan: from `make_gan`.
       state: the current state; not donated.
       batch: uint8 [B, H, W, C], real images.
+      labels: int32 [B], their classes, where `gan.num_classes` asks for them. As many
+        fakes are made of each class.
       axis_name: the pmap axis to average over, if any.
 
     Raises:
-      ValueError: the batch is not uint8, or logits are not of shape [B].
+      ValueError: the batch is not uint8, labels are missing, or logits are not [B].
     """
+    check_labels(gan, labels)
     key = jax.random.fold_in(state.key, state.d_updates)
-    real = to_float(gan, batch)
-    noise = jax.random.fold_in(key, D_NOISE)
+    z_key = jax.random.fold_in(key, D_Z)
     if gan.reuse_fakes:
-        noise = jax.random.fold_in(jax.random.fold_in(state.key, state.step), G_NOISE)
-    z = draw_z(gan, noise, len(batch), axis_name)
-    fake, _ = generate(gan, state.g_params, state.g_stats, z, axis_name)
+        z_key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), G_Z)
+    z = draw_z(gan, z_key, len(batch), axis_name)
+    g_variables = {"params": state.g_params, "batch_stats": state.g_stats}
+    fake, _ = generate(gan, g_variables, z, labels, axis_name)
+    pair = to_float(gan, batch), fake
+    pair = blur(gan, jax.random.fold_in(key, D_BLUR), pair, state.step, axis_name)
     dropout = local_key(jax.random.fold_in(key, D_DROPOUT), axis_name)
 
     def objective(params: PyTree) -> tuple[jax.Array, tuple[PyTree, Metrics]]:
-        real_logits, fake_logits, stats = discriminate_both(
-            gan, params, state.d_stats, (real, fake), dropout, axis_name
+        variables = {"params": params, "batch_stats": state.d_stats}
+        logits, stats = discriminate_both(
+            gan, variables, pair, labels, dropout, axis_name
         )
-        loss = jnp.mean(gan.loss.d(real_logits, fake_logits))
-        metrics = {"d_loss": loss} | diagnose(gan, real_logits, fake_logits, axis_name)
+        metrics = diagnose(gan, logits, axis_name)
+        logits = flip(gan, jax.random.fold_in(key, D_FLIP), logits, axis_name)
+        loss = jnp.mean(gan.loss.d(*logits))
+        metrics["d_loss"] = loss
 
         def d_fn(images: jax.Array) -> jax.Array:
-            logits, _ = discriminate(
-                gan, params, state.d_stats, images, dropout, axis_name
-            )
-            return logits
+            # A penalty takes the gradient at reals, at fakes, between them, or at both.
+            classes = labels
+            if labels is not None and len(images) > len(labels):
+                classes = jnp.concatenate([labels, labels])
+            return discriminate(gan, variables, images, classes, dropout, axis_name)[0]
 
         for i, (name, penalty, weight) in enumerate(gan.penalties):
             penalty_key = jax.random.fold_in(jax.random.fold_in(key, D_PENALTY), i)
-            value = jnp.mean(
-                penalty(d_fn, real, fake, local_key(penalty_key, axis_name))
-            )
+            value = jnp.mean(penalty(d_fn, *pair, local_key(penalty_key, axis_name)))
             loss += weight(state.step) * value
             metrics[name] = value
         return loss, (stats, metrics)
@@ -85,24 +100,34 @@ def d_step(
 
 @partial(jax.jit, static_argnames=("gan", "axis_name"))
 def g_step(
-    gan: Gan, state: TrainState, batch: jax.Array, *, axis_name: str | None = None
+    gan: Gan,
+    state: TrainState,
+    batch: jax.Array,
+    labels: jax.Array | None = None,
+    *,
+    axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One generator update and its moving average; changes `g_*` and `step` only.
 
     `batch`, uint8 [B, H, W, C], sets the number of fakes; its pixels matter to
     relativistic losses and to the L1 term alone. Arguments and errors as in `d_step`.
     """
+    check_labels(gan, labels)
     key = jax.random.fold_in(state.key, state.step)
     real = to_float(gan, batch)
-    z = draw_z(gan, jax.random.fold_in(key, G_NOISE), len(batch), axis_name)
+    z = draw_z(gan, jax.random.fold_in(key, G_Z), len(batch), axis_name)
     dropout = local_key(jax.random.fold_in(key, G_DROPOUT), axis_name)
+    d_variables = {"params": state.d_params, "batch_stats": state.d_stats}
 
     def objective(params: PyTree) -> tuple[jax.Array, tuple[PyTree, Metrics]]:
-        fake, stats = generate(gan, params, state.g_stats, z, axis_name)
-        real_logits, fake_logits, _ = discriminate_both(
-            gan, state.d_params, state.d_stats, (real, fake), dropout, axis_name
+        variables = {"params": params, "batch_stats": state.g_stats}
+        fake, stats = generate(gan, variables, z, labels, axis_name)
+        blur_key = jax.random.fold_in(key, G_BLUR)
+        pair = blur(gan, blur_key, (real, fake), state.step, axis_name)
+        logits, _ = discriminate_both(
+            gan, d_variables, pair, labels, dropout, axis_name
         )
-        loss = jnp.mean(gan.loss.g(real_logits, fake_logits))
+        loss = jnp.mean(gan.loss.g(*logits))
         metrics = {"g_loss": loss}
         if gan.l1:
             # Unpaired: its minimiser is the pixelwise median, whatever z is.
@@ -127,42 +152,67 @@ def g_step(
 
 @partial(jax.jit, static_argnames=("gan", "axis_name"))
 def train_step(
-    gan: Gan, state: TrainState, batches: jax.Array, *, axis_name: str | None = None
+    gan: Gan,
+    state: TrainState,
+    batches: jax.Array,
+    labels: jax.Array | None = None,
+    *,
+    axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
     """k discriminator updates, then one of the generator: 1406.2661, Algorithm 1.
 
     With `order="g_first"` the generator meets the discriminator as it was, and the
-    discriminator the fakes of the generator as it was.
+    discriminator the fakes of the generator as it was. During a warm-up one player
+    keeps still; the steps count all the same.
 
     Args:
       gan: from `make_gan`.
       state: the current state; not donated.
       batches: uint8 [k, B, H, W, C], one fresh mini-batch for each discriminator
         update; the last one also serves the generator's (relativistic) loss.
+      labels: int32 [k, B], their classes, where `gan.num_classes` asks for them.
       axis_name: the pmap axis to average over, if any.
 
     Returns:
       The new state and both players' metrics, the discriminator's averaged over k.
     """
 
-    def update(state: TrainState, batch: jax.Array) -> tuple[TrainState, Metrics]:
-        return d_step(gan, state, batch, axis_name=axis_name)
+    def update(
+        state: TrainState, batch: tuple[jax.Array, jax.Array | None]
+    ) -> tuple[TrainState, Metrics]:
+        return d_step(gan, state, *batch, axis_name=axis_name)
 
     # Unrolled: k is small, and a loop would hide the k steps from the compiler.
-    after_d, d_metrics = lax.scan(update, state, batches, unroll=True)
+    after_d, d_metrics = lax.scan(update, state, (batches, labels), unroll=True)
     before_g = state if gan.g_first else after_d
-    after_g, g_metrics = g_step(gan, before_g, batches[-1], axis_name=axis_name)
+    last = None if labels is None else labels[-1]
+    after_g, g_metrics = g_step(gan, before_g, batches[-1], last, axis_name=axis_name)
     # Each player's fields from its own step: with G first, D has met G's old fakes.
-    state = after_g.replace(
-        d_updates=after_d.d_updates,
-        d_params=after_d.d_params,
-        d_stats=after_d.d_stats,
-        d_opt=after_d.d_opt,
-    )
-    return state, jax.tree.map(jnp.mean, d_metrics) | g_metrics
+    after = after_g.replace(**player(after_d, "d_"))
+    for name, steps in gan.warmup:
+        after = after.replace(
+            **jax.tree.map(
+                partial(jnp.where, state.step < steps),
+                player(state, name),
+                player(after, name),
+            )
+        )
+    return after, jax.tree.map(jnp.mean, d_metrics) | g_metrics
 
 
 # --- the pieces ---------------------------------------------------------------------
+
+
+def player(state: TrainState, prefix: str) -> dict[str, PyTree]:
+    """The fields of one player, `g_` or `d_`."""
+    return {k: v for k, v in vars(state).items() if k.startswith(prefix)}
+
+
+def check_labels(gan: Gan, labels: jax.Array | None) -> None:
+    """Conditional players need classes, and others would ignore them."""
+    if (labels is None) == bool(gan.num_classes):
+        need = "needs labels" if labels is None else "takes no labels"
+        raise ValueError(f"a GAN with num_classes = {gan.num_classes} {need}")
 
 
 def to_float(gan: Gan, images: jax.Array) -> jax.Array:
@@ -181,28 +231,33 @@ def to_uint8(gan: Gan, images: jax.Array) -> jax.Array:
 
 
 def generate(
-    gan: Gan, params: PyTree, stats: PyTree, z: jax.Array, axis_name: str | None
+    gan: Gan,
+    variables: PyTree,
+    z: jax.Array,
+    labels: jax.Array | None,
+    axis_name: str | None,
 ) -> tuple[jax.Array, PyTree]:
-    """G(z) in training mode, and the updated batch statistics."""
+    """G(z) or G(z, y) in training mode, and the updated batch statistics."""
     images, updated = gan.generator.clone(axis_name=axis_name).apply(
-        {"params": params, "batch_stats": stats}, z, train=True, mutable=["batch_stats"]
+        variables, z, train=True, labels=labels, mutable=["batch_stats"]
     )
-    return images, updated.get("batch_stats", stats)
+    return images, updated.get("batch_stats", variables["batch_stats"])
 
 
 def discriminate(
     gan: Gan,
-    params: PyTree,
-    stats: PyTree,
+    variables: PyTree,
     images: jax.Array,
+    labels: jax.Array | None,
     dropout: jax.Array,
     axis_name: str | None,
 ) -> tuple[jax.Array, PyTree]:
     """Logits float32 [B] in training mode, and the updated batch statistics."""
     logits, updated = gan.discriminator.clone(axis_name=axis_name).apply(
-        {"params": params, "batch_stats": stats},
+        variables,
         images,
         train=True,
+        labels=labels,
         rngs={"dropout": dropout},
         mutable=["batch_stats"],
     )
@@ -210,46 +265,89 @@ def discriminate(
         raise ValueError(
             f"the discriminator returned {logits.shape}, not [B] = {images.shape[:1]}"
         )
-    return logits, updated.get("batch_stats", stats)
+    return logits, updated.get("batch_stats", variables["batch_stats"])
 
 
 def discriminate_both(
     gan: Gan,
-    params: PyTree,
-    stats: PyTree,
-    images: tuple[jax.Array, jax.Array],
+    variables: PyTree,
+    pair: Pair,
+    labels: jax.Array | None,
     dropout: jax.Array,
     axis_name: str | None,
-) -> tuple[jax.Array, jax.Array, PyTree]:
+) -> tuple[Pair, PyTree]:
     """Logits of (real, fake): one pass over both, or two where BatchNorm would mix."""
-    real, fake = images
-    if not stats:
-        both = jnp.concatenate(images)
-        logits, _ = discriminate(gan, params, stats, both, dropout, axis_name)
-        return logits[: len(real)], logits[len(real) :], stats
-    real_logits, stats = discriminate(gan, params, stats, real, dropout, axis_name)
-    fake_logits, stats = discriminate(gan, params, stats, fake, dropout, axis_name)
-    return real_logits, fake_logits, stats
+    real, fake = pair
+
+    def logits(images: jax.Array, classes: jax.Array | None) -> tuple[jax.Array, Any]:
+        return discriminate(gan, variables, images, classes, dropout, axis_name)
+
+    if not variables["batch_stats"]:
+        classes = None if labels is None else jnp.concatenate([labels, labels])
+        both, stats = logits(jnp.concatenate(pair), classes)
+        return (both[: len(real)], both[len(real) :]), stats
+    real_logits, stats = logits(real, labels)
+    variables = variables | {"batch_stats": stats}
+    fake_logits, stats = logits(fake, labels)
+    return (real_logits, fake_logits), stats
 
 
-def diagnose(
-    gan: Gan, real_logits: jax.Array, fake_logits: jax.Array, axis_name: str | None
-) -> Metrics:
+def blur(
+    gan: Gan, key: jax.Array, pair: Pair, step: jax.Array, axis_name: str | None
+) -> Pair:
+    """Instance noise: the same Gaussian on reals and fakes (arXiv:1610.04490).
+
+    Two distributions that share no support overlap once blurred; the noise falls
+    linearly to zero, or stays if `instance_noise_steps` is 0.
+    """
+    if not gan.instance_noise:
+        return pair
+    left = 1.0 - step / gan.instance_noise_steps if gan.instance_noise_steps else 1.0
+    sigma = gan.instance_noise * jnp.maximum(left, 0.0)
+
+    def noisy(images: jax.Array, key: jax.Array) -> jax.Array:
+        def normal(key: jax.Array, n: int) -> jax.Array:
+            return jax.random.normal(key, (n, *images.shape[1:]))
+
+        return images + sigma * draw(normal, key, len(images), axis_name)
+
+    real_key, fake_key = jax.random.split(key)
+    return noisy(pair[0], real_key), noisy(pair[1], fake_key)
+
+
+def flip(gan: Gan, key: jax.Array, logits: Pair, axis_name: str | None) -> Pair:
+    """Label flipping: a share of the pairs goes to the discriminator's loss swapped."""
+    if not gan.label_flip:
+        return logits
+    real, fake = logits
+
+    def coin(key: jax.Array, n: int) -> jax.Array:
+        return jax.random.bernoulli(key, gan.label_flip, (n,))
+
+    swap = draw(coin, key, len(real), axis_name)
+    return jnp.where(swap, fake, real), jnp.where(swap, real, fake)
+
+
+def diagnose(gan: Gan, logits: Pair, axis_name: str | None) -> Metrics:
     """D read as a classifier, whatever the loss: comparable curves for all of them.
 
-    A relativistic loss leaves the level of the logits free, so there each side is
-    measured from the other side's mean (arXiv:1807.00734, section 4).
+    Relativistic losses and critics leave the level of the logits free, so there each
+    side is measured from the other side's mean (arXiv:1807.00734, section 4). A
+    critic's difference of means is its estimate of the Wasserstein distance, times its
+    Lipschitz constant (arXiv:1701.07875, equation 3).
     """
-    if gan.loss.relativistic:
-        real_mean, fake_mean = average(
-            (jnp.mean(real_logits), jnp.mean(fake_logits)), axis_name
-        )
-        real_logits, fake_logits = real_logits - fake_mean, fake_logits - real_mean
-    return {
-        "real_loss": jnp.mean(softplus(-real_logits)),
-        "fake_loss": jnp.mean(softplus(fake_logits)),
-        "d_real": jnp.mean(sigmoid(real_logits)),
-        "d_fake": jnp.mean(sigmoid(fake_logits)),
+    real, fake = logits
+    metrics = {}
+    if gan.loss.level_free:
+        real_mean, fake_mean = average((jnp.mean(real), jnp.mean(fake)), axis_name)
+        real, fake = real - fake_mean, fake - real_mean
+        if gan.loss.critic:
+            metrics["distance"] = real_mean - fake_mean
+    return metrics | {
+        "real_loss": jnp.mean(softplus(-real)),
+        "fake_loss": jnp.mean(softplus(fake)),
+        "d_real": jnp.mean(sigmoid(real)),
+        "d_fake": jnp.mean(sigmoid(fake)),
     }
 
 
@@ -267,12 +365,19 @@ def update_ema(
     return jax.tree.map(lambda old, x: keep * old + (1 - keep) * x, state.g_ema, new)
 
 
-def draw_z(gan: Gan, key: jax.Array, num: int, axis_name: str | None) -> jax.Array:
-    """This device's `num` rows of the global batch's noise, float32 [num, z_dim]."""
-    z = gan.prior(key, (num * axis_size(axis_name), gan.z_dim))
+def draw(
+    sampler: Sampler, key: jax.Array, num: int, axis_name: str | None
+) -> jax.Array:
+    """This device's `num` rows of what `sampler(key, n)` draws for the global batch."""
+    rows = sampler(key, num * axis_size(axis_name))
     if axis_name is None:
-        return z
-    return lax.dynamic_slice_in_dim(z, lax.axis_index(axis_name) * num, num)
+        return rows
+    return lax.dynamic_slice_in_dim(rows, lax.axis_index(axis_name) * num, num)
+
+
+def draw_z(gan: Gan, key: jax.Array, num: int, axis_name: str | None) -> jax.Array:
+    """This device's noise, float32 [num, z_dim]."""
+    return draw(lambda k, n: gan.prior(k, (n, gan.z_dim)), key, num, axis_name)
 
 
 def local_key(key: jax.Array, axis_name: str | None) -> jax.Array:

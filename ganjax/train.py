@@ -20,11 +20,10 @@ from ganjax.config import difference
 from ganjax.errors import UserError
 from ganjax.evaluation import make_scorer
 from ganjax.gan import Gan, make_gan
-from ganjax.sampling import sample
+from ganjax.sampling import sample, sheet
 from ganjax.state import TrainState, abstract_state, init_state
 from ganjax.writers import Writer, diverged
 
-GRID = 64  # samples in a grid
 GRID_NOISE = 1_000_003  # folded into the seed: the same noise in every grid
 
 
@@ -50,7 +49,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
 
     chunk = steps_per_call(config, gan)
     train_chunk = parallel.make_train_chunk(gan, chunk)
-    train_images = parallel.replicate(dataset.images)
+    labels = check_labels(gan, dataset)
+    train_data = parallel.replicate((dataset.images, labels))
     score = make_scorer(dataset) if config.evaluate_every else None
     best = Checkpoints(workdir / "best", keep=1) if score else checkpoints
     key = jax.random.fold_in(jax.random.key(config.seed), GRID_NOISE)
@@ -62,7 +62,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
 
     started, step = time.perf_counter(), int(state.step)
     state, _ = jax.block_until_ready(
-        train_chunk(state, train_images, indices(step, 1), 0)
+        train_chunk(state, train_data, indices(step, 1), 0)
     )
     now = time.perf_counter()
     print(
@@ -78,16 +78,16 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
         StopSignal() as stop,
     ):
         if step == 0 and config.sample_every:
-            writer.pictures(step, sample(gan, state, num=GRID, key=key))
+            writer.pictures(step, sheet(gan, state, config.sample_num, key))
         while step < config.num_steps and not stop.requested:
             n = min(chunk, steps_to_next_event(config, step))
-            state, metrics = train_chunk(state, train_images, indices(step, n), n)
+            state, metrics = train_chunk(state, train_data, indices(step, n), n)
             step += n
             writer.add(step, n, metrics)
             if due(config, "log_every", step):
                 writer.publish(step)
             if due(config, "sample_every", step):
-                writer.pictures(step, sample(gan, state, num=GRID, key=key))
+                writer.pictures(step, sheet(gan, state, config.sample_num, key))
             if score and due(config, "evaluate_every", step):
                 images = sample(gan, state, num=config.evaluate_num, key=key)
                 if writer.scores(step, score(images)):
@@ -155,6 +155,23 @@ def restore_or_init(
     return state
 
 
+def check_labels(gan: Gan, dataset: data.Dataset) -> np.ndarray | None:
+    """The labels that a conditional GAN trains on, None for any other.
+
+    Raises:
+      UserError: the data's classes are not those of the config.
+    """
+    if not gan.num_classes:
+        return None
+    labels, name = dataset.labels, dataset.identity["name"]
+    if labels.ndim > 1 or labels.max() >= gan.num_classes:
+        have = f"{labels.shape[1]} a picture" if labels.ndim > 1 else labels.max() + 1
+        raise UserError(
+            f"config.num_classes = {gan.num_classes}, but {name} has labels: {have}"
+        )
+    return labels
+
+
 def steps_per_call(config: ConfigDict, gan: Gan) -> int:
     """Training steps in one device call, chosen by back end unless the config says.
 
@@ -167,7 +184,9 @@ def steps_per_call(config: ConfigDict, gan: Gan) -> int:
         return 100
     state = abstract_state(gan)
     batch = jax.ShapeDtypeStruct((2, *gan.generator.image_shape), np.uint8)
-    program = jax.make_jaxpr(lambda s, b: ganjax.g_step(gan, s, b))(state, batch)
+    labels = jax.ShapeDtypeStruct((2,), np.int32) if gan.num_classes else None
+    step = jax.make_jaxpr(lambda s, b, y: ganjax.g_step(gan, s, b, y))
+    program = step(state, batch, labels)
     return 1 if "conv_general_dilated" in str(program) else 10
 
 

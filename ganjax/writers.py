@@ -19,6 +19,7 @@ TAGS = {
     "g_loss": "Loss/generator",
     "real_loss": "Loss/real",
     "fake_loss": "Loss/fake",
+    "distance": "Critic/distance",
     "d_real": "Probability/D(x)",
     "d_fake": "Probability/D(G(z))",
     "images_per_second": "Speed/images_per_second",
@@ -106,9 +107,8 @@ class Writer:
         """After work that is not training."""
         self.clock = time.perf_counter()
 
-    def pictures(self, step: int, images: np.ndarray) -> None:
+    def pictures(self, step: int, picture: np.ndarray) -> None:
         """samples/step_XXXXXX.png, samples.png and the TensorBoard image."""
-        picture = sampling.grid(images)
         for name in (f"samples/step_{step:06d}.png", "samples.png"):
             sampling.save_png(self.workdir / name, picture, scale=2)
         self.board.add_image("samples", picture, step, dataformats="HWC")
@@ -168,12 +168,21 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 def plot_curves(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Real and fake loss on one axis: healthy when they fall together and meet."""
+    """Real and fake loss on one axis: healthy when they fall together and meet.
+
+    A critic has a third panel: its estimate of the Wasserstein distance.
+    """
     from matplotlib.figure import Figure
 
     step = [row["step"] for row in rows]
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    critic = "distance" in rows[0]
+    figure = Figure(figsize=(15 if critic else 10, 4), layout="constrained")
+    axes = figure.subplots(1, 2 + critic)
+    left, right = axes[:2]
+    if critic:
+        axes[2].plot(step, [row["distance"] for row in rows], linewidth=1)
+        axes[2].set(title="critic's Wasserstein distance, up to a factor")
+        axes[2].set(xlabel="step", ylim=(min(0, *(r["distance"] for r in rows)), None))
     for name, label in (("real_loss", "real"), ("fake_loss", "fake")):
         left.plot(step, [row[name] for row in rows], label=label, linewidth=1)
     total = [row["real_loss"] + row["fake_loss"] for row in rows]
@@ -189,5 +198,6 @@ def plot_curves(path: Path, rows: list[dict[str, Any]]) -> None:
     right.set(title="probability of being real", xlabel="step", ylim=(0, 1))
     for axis in (left, right):
         axis.legend(loc="lower right", fontsize=8)
+    for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)

@@ -9,9 +9,11 @@ import ganjax
 from configs.loss import LOSSES
 
 CONFIGS = [
+    "conditional.py",
     "dcgan.py",
     "goodfellow2014.py",
     "goodfellow2014.py:minimax",
+    "image_folder.py",
     "mlp_l1.py",
     "mlp_l1.py:walkthrough",
     "mnist.py",
@@ -31,13 +33,17 @@ def test_config_trains(name):
     config = ganjax.load_config(f"{ROOT}/configs/{name}", {"batch_size": 8})
     for player, channels in (("generator", (8, 4)), ("discriminator", (4, 8))):
         if config[player].name == "dcgan":
-            config[player].channels = channels
+            more = len(config[player].channels) - 2
+            config[player].channels = channels + (4,) * more
     gan = ganjax.make_gan(config)
     state = ganjax.init_state(gan, jax.random.key(0))
     shape = (config.n_dis, 8, *config.data.image_shape)
     batches = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    labels = None
+    if config.num_classes:
+        labels = np.arange(config.n_dis * 8).reshape(config.n_dis, 8) % 10
     for _ in range(2):
-        state, metrics = ganjax.train_step(gan, state, batches)
+        state, metrics = ganjax.train_step(gan, state, batches, labels)
     for metric, value in metrics.items():
         assert np.isfinite(value), metric
     assert int(state.step) == 2 and int(state.d_updates) == 2 * config.n_dis

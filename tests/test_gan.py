@@ -77,3 +77,23 @@ def test_schedules_are_data():
     np.testing.assert_allclose([fall(0), fall(5), fall(20)], [1.0, 0.5, 0.0], atol=1e-6)
     with pytest.raises(ganjax.UserError, match="config.x.name = 'zigzag' is unknown"):
         schedule({"name": "zigzag"}, "config.x")
+
+
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        ({"label_flip": 1.5}, "label_flip = 1.5 is a share: at most 1"),
+        ({"instance_noise": -0.1}, "instance_noise = -0.1 must not be negative"),
+        ({"d_warmup": 5, "g_warmup": 5}, "would hold both players: choose one"),
+    ],
+)
+def test_bad_shares_and_warm_ups_are_refused(change, message):
+    with pytest.raises(ganjax.UserError, match=message):
+        make_gan(small_config(**change))
+
+
+def test_config_of_another_version_is_named_as_such():
+    config = small_config().unlock()
+    del config["label_flip"]
+    with pytest.raises(ganjax.UserError, match="config.label_flip is missing"):
+        make_gan(config)

@@ -10,7 +10,8 @@ from flax import linen as nn
 
 import ganjax
 from ganjax import parallel
-from ganjax.steps import to_float, to_uint8
+from ganjax.models.layers import Logit
+from ganjax.steps import blur, diagnose, flip, player, to_float, to_uint8
 
 BATCHES = np.random.default_rng(0).integers(0, 256, (2, 8, 28, 28, 1), np.uint8)
 G_FIELDS = ("g_params", "g_stats", "g_opt", "g_ema", "step")
@@ -103,7 +104,7 @@ def test_two_devices_compute_what_one_does(loss):
     train_chunk = parallel.make_train_chunk(gan, chunk=3)
     two, _ = train_chunk(
         parallel.replicate(state),
-        parallel.replicate(images),
+        parallel.replicate((images, None)),
         parallel.shard_indices(indices, 3),
         2,
     )
@@ -118,7 +119,7 @@ def test_two_devices_compute_what_one_does(loss):
 
 def test_chunks_group_steps_without_changing_a_bit():
     gan = small_gan()
-    images = parallel.replicate(BATCHES[0])
+    images = parallel.replicate((BATCHES[0], None))
     indices = np.tile(np.arange(8, dtype=np.int32), (4, 1, 1))
     train_chunk = parallel.make_train_chunk(gan, chunk=4)
 
@@ -175,7 +176,7 @@ def test_wrong_shapes_and_types_are_refused_at_the_door(gan, state):
         axis_name: str | None = None
 
         @nn.compact
-        def __call__(self, x, train=True):
+        def __call__(self, x, train=True, labels=None):
             return nn.Dense(1)(x.reshape(len(x), -1))
 
     column = dataclasses.replace(gan, discriminator=Column())
@@ -226,3 +227,121 @@ def test_l1_term_pulls_towards_the_data():
         _, metrics = ganjax.g_step(pulled, after, BATCHES[0])
         distance.append(float(metrics["l1"]))
     assert distance[1] < distance[0]
+
+
+# --- conditional --------------------------------------------------------------------
+
+
+def test_conditional_players_hear_their_labels():
+    gan = small_gan(num_classes=3)
+    state = ganjax.init_state(gan, jax.random.key(0))
+    labels = np.arange(8, dtype=np.int32) % 3
+    _, told = ganjax.d_step(gan, state, BATCHES[0], labels)
+    _, otherwise = ganjax.d_step(gan, state, BATCHES[0], (labels + 1) % 3)
+    assert float(told["d_real"]) != float(otherwise["d_real"])
+    same, different = np.zeros(4, np.int32), np.arange(4) % 3
+    key = jax.random.key(1)
+    a = ganjax.sample(gan, state, num=4, key=key, labels=same)
+    b = ganjax.sample(gan, state, num=4, key=key, labels=different)
+    np.testing.assert_array_equal(a[[0, 3]], b[[0, 3]])
+    assert (a[[1, 2]] != b[[1, 2]]).any(axis=(1, 2, 3)).all()
+
+
+def test_projection_adds_the_embedding_times_the_features():
+    """arXiv:1802.05637, equation 4, by hand on the last layer alone."""
+    x = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
+    labels = np.array([0, 2, 1, 1, 0])
+    plain, told = Logit(), Logit(num_classes=3)
+    variables = told.init(jax.random.key(0), x, labels)
+    embedding = variables["params"]["Embed_0"]["embedding"]
+    dense = {"params": {"Dense_0": variables["params"]["Dense_0"]}}
+    expected = plain.apply(dense, x, None) + (embedding[labels] * x).sum(1)
+    np.testing.assert_allclose(told.apply(variables, x, labels), expected, rtol=1e-5)
+
+
+def test_softmax_over_two_classes_is_a_difference_of_logits():
+    x = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
+    variables = Logit(softmax=True).init(jax.random.key(0), x, None)
+    p = variables["params"]["Dense_0"]
+    share = jax.nn.softmax(x @ p["kernel"] + p["bias"])[:, 0]
+    logits = Logit(softmax=True).apply(variables, x, None)
+    np.testing.assert_allclose(jax.nn.sigmoid(logits), share, rtol=1e-5)
+
+
+def test_labels_are_asked_for_and_not_ignored(gan, state):
+    told = small_gan(num_classes=3)
+    with pytest.raises(ValueError, match="num_classes = 3 needs labels"):
+        ganjax.g_step(told, ganjax.init_state(told, jax.random.key(0)), BATCHES[0])
+    with pytest.raises(ValueError, match="num_classes = 0 takes no labels"):
+        ganjax.d_step(gan, state, BATCHES[0], np.zeros(8, np.int32))
+    with pytest.raises(ValueError, match="2 labels for 2 of 0 classes"):
+        ganjax.sample(gan, state, num=2, key=jax.random.key(0), labels=np.zeros(2))
+
+
+# --- noise and warm-up --------------------------------------------------------------
+
+
+def test_instance_noise_blurs_reals_and_fakes_and_dies_away(gan, state):
+    images = np.zeros((8, 28, 28, 1), np.float32)
+    pair = (images, images + 1)
+    noisy = small_gan(instance_noise=0.5, instance_noise_steps=10)
+    for step, sigma in ((0, 0.5), (6, 0.2), (10, 0.0), (11, 0.0)):
+        real, fake = blur(noisy, jax.random.key(0), pair, step, None)
+        np.testing.assert_allclose(np.std(real), sigma, rtol=0.05, atol=1e-6)
+        np.testing.assert_allclose(np.std(fake), sigma, rtol=0.05, atol=1e-6)
+        np.testing.assert_allclose(np.mean(fake) - np.mean(real), 1.0, atol=0.03)
+        assert sigma == 0 or (real != fake - 1).any()  # two draws, not one
+    lasting = small_gan(instance_noise=0.5)
+    real, _ = blur(lasting, jax.random.key(0), pair, 1000, None)
+    np.testing.assert_allclose(np.std(real), 0.5, rtol=0.05)
+    assert blur(gan, jax.random.key(0), pair, 0, None) is pair
+    _, still = ganjax.d_step(gan, state, BATCHES[0])
+    _, shaken = ganjax.d_step(noisy, state, BATCHES[0])
+    assert float(still["d_loss"]) != float(shaken["d_loss"])
+
+
+def test_flipped_labels_swap_pairs_and_nothing_else():
+    logits = np.arange(1000.0), -np.arange(1000.0) - 1
+    gan = small_gan(label_flip=0.3)
+    real, fake = flip(gan, jax.random.key(0), logits, None)
+    np.testing.assert_array_equal(real + fake, logits[0] + logits[1])
+    assert abs(np.mean(np.asarray(real) < 0) - 0.3) < 0.06
+    real, fake = flip(small_gan(label_flip=1.0), jax.random.key(0), logits, None)
+    np.testing.assert_array_equal((fake, real), logits)
+
+
+@pytest.mark.parametrize("still,moving", [("g", "d"), ("d", "g")])
+def test_warm_up_holds_one_player_still(still, moving):
+    gan = small_gan(**{f"{moving}_warmup": 2})
+    state = ganjax.init_state(gan, jax.random.key(0))
+    for step in range(3):
+        after, _ = ganjax.train_step(gan, state, BATCHES[:1])
+        assert int(after.step) == step + 1
+        held = [k for k in player(state, f"{still}_") if changed(state, after, k)]
+        assert bool(held) == (step == 2), held
+        assert changed(state, after, f"{moving}_params")
+        state = after
+
+
+@pytest.mark.parametrize("option", ["instance_noise", "label_flip"])
+def test_noise_of_the_options_does_not_depend_on_the_devices(option):
+    gan = small_sgd_gan(**{option: 0.5})
+    state = ganjax.init_state(gan, jax.random.key(0))
+    one, _ = ganjax.train_step(gan, state, BATCHES[:1])
+    train_chunk = parallel.make_train_chunk(gan, chunk=2)
+    rows = parallel.shard_indices(np.arange(8).reshape(1, 1, 8), 2)
+    data = parallel.replicate((BATCHES[0], None))
+    two, _ = train_chunk(parallel.replicate(state), data, rows, 1)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
+        (two.d_params, two.g_params),
+        (one.d_params, one.g_params),
+    )
+
+
+def test_critic_reports_the_distance_of_the_means():
+    gan = small_gan(loss="wgan", penalties={})
+    real, fake = np.array([3.0, 5.0]), np.array([1.0, -4.0])
+    metrics = diagnose(gan, (real, fake), None)
+    np.testing.assert_allclose(metrics["distance"], 4.0 - -1.5)
+    assert "distance" not in diagnose(small_gan(), (real, fake), None)

@@ -1,7 +1,9 @@
 """Networks by name. A generator maps z to images, a discriminator images to logits.
 
-Both are Linen modules with a `train` argument. A generator has a field `image_shape`;
-a discriminator returns float32 logits of shape [B].
+Both are Linen modules called as `module(inputs, train=…, labels=…)`, where labels are
+int32 [B], or None for an unconditional GAN. A generator has a field `image_shape`; a
+discriminator returns float32 logits of shape [B]; a pair that can be conditional has a
+field `num_classes`.
 """
 
 from flax import linen as nn

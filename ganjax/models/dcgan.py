@@ -9,7 +9,15 @@ from math import prod
 import jax
 from flax import linen as nn
 
-from ganjax.models.layers import ACTIVATIONS, OUTPUTS, Conv, ConvTranspose, Norm
+from ganjax.models.layers import (
+    ACTIVATIONS,
+    OUTPUTS,
+    Conv,
+    ConvTranspose,
+    Logit,
+    Norm,
+    WithLabel,
+)
 
 
 class Generator(nn.Module):
@@ -24,11 +32,14 @@ class Generator(nn.Module):
     momentum: float = 0.9
     activation: str = "leaky_relu"
     output: str = "tanh"
+    num_classes: int = 0  # 0: unconditional
     conv: str = "matmul"
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = True) -> jax.Array:
+    def __call__(
+        self, z: jax.Array, train: bool = True, labels: jax.Array | None = None
+    ) -> jax.Array:
         height, width, colours = self.image_shape
         shrink = self.stride ** len(self.channels)
         if height % shrink or width % shrink:
@@ -46,6 +57,7 @@ class Generator(nn.Module):
             return ConvTranspose(features, self.kernel, self.stride, self.conv, bias)
 
         bias = self.norm == "none"  # a norm has its own, and would cancel this one
+        z = WithLabel(self.num_classes)(z, labels)
         for features in self.hidden:
             z = finish(dense(features)(z))
         x = finish(dense(prod(start))(z).reshape(-1, *start))
@@ -65,15 +77,19 @@ class Discriminator(nn.Module):
     momentum: float = 0.9
     activation: str = "leaky_relu"
     dropout: float = 0.0
+    softmax: bool = False  # over two classes, real and generated
+    num_classes: int = 0  # 0: unconditional
     conv: str = "matmul"
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
-        def apply(layer: nn.Module, x: jax.Array) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, train: bool = True, labels: jax.Array | None = None
+    ) -> jax.Array:
+        def apply(layer: nn.Module, *inputs: jax.Array | None) -> jax.Array:
             if self.norm != "spectral":
-                return layer(x)
-            return nn.SpectralNorm(layer)(x, update_stats=train)
+                return layer(*inputs)
+            return nn.SpectralNorm(layer)(*inputs, update_stats=train)
 
         def finish(x: jax.Array, norm: bool) -> jax.Array:
             kind = "batch" if norm else "none"
@@ -91,4 +107,4 @@ class Discriminator(nn.Module):
             init = nn.initializers.he_normal()
             dense = nn.Dense(features, use_bias=not norm, kernel_init=init)
             x = finish(apply(dense, x), norm)
-        return apply(nn.Dense(1), x)[:, 0]
+        return apply(Logit(self.num_classes, self.softmax), x, labels)

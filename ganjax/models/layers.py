@@ -183,3 +183,41 @@ class Norm(nn.Module):
         return nn.BatchNorm(
             use_running_average=not train, momentum=self.momentum, axis_name=axis
         )(x)
+
+
+class WithLabel(nn.Module):
+    """z [B, Z] -> [B, 2 Z]: its label's embedding beside it; z itself without classes.
+
+    Source: arXiv:1411.1784, with a learnt embedding of z's own width.
+    """
+
+    num_classes: int = 0
+
+    @nn.compact
+    def __call__(self, z: jax.Array, labels: jax.Array | None) -> jax.Array:
+        if not self.num_classes:
+            return z
+        embedding = nn.Embed(self.num_classes, z.shape[-1])(labels)
+        return jnp.concatenate([z, embedding], axis=-1)
+
+
+class Logit(nn.Module):
+    """Features [B, F] -> logits [B]: what a discriminator ends with.
+
+    `softmax` trains it as a classifier of two classes, real and generated: the log odds
+    of their softmax is the difference of two outputs, so every loss goes on as before.
+    With classes, ⟨embedding of the label, features⟩ is added: the projection of
+    arXiv:1802.05637, equation 4.
+    """
+
+    num_classes: int = 0
+    softmax: bool = False
+    kernel_init: Callable[..., jax.Array] = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, labels: jax.Array | None) -> jax.Array:
+        outputs = nn.Dense(1 + self.softmax, kernel_init=self.kernel_init)(x)
+        logits = outputs[:, 0] - outputs[:, 1] if self.softmax else outputs[:, 0]
+        if not self.num_classes:
+            return logits
+        return logits + jnp.sum(nn.Embed(self.num_classes, x.shape[-1])(labels) * x, -1)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ganjax.models.layers import ACTIVATIONS, OUTPUTS, Norm
+from ganjax.models.layers import ACTIVATIONS, OUTPUTS, Logit, Norm, WithLabel
 
 
 def symmetric(scale: float) -> Callable[..., jax.Array]:
@@ -32,11 +32,15 @@ class Generator(nn.Module):
     output: str = "sigmoid"
     output_bias: float = 0.0  # where the last bias starts
     init_scale: float = 0.0
+    num_classes: int = 0  # 0: unconditional
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool = True) -> jax.Array:
+    def __call__(
+        self, z: jax.Array, train: bool = True, labels: jax.Array | None = None
+    ) -> jax.Array:
         init = symmetric(self.init_scale)
+        z = WithLabel(self.num_classes)(z, labels)
         for features in self.hidden:
             bias = self.norm == "none"  # a norm has its own, and would cancel this one
             z = nn.Dense(features, use_bias=bias, kernel_init=init)(z)
@@ -55,11 +59,15 @@ class Discriminator(nn.Module):
     momentum: float = 0.9
     activation: str = "gelu"
     dropout: float = 0.0
+    softmax: bool = False  # over two classes, real and generated
     init_scale: float = 0.0
+    num_classes: int = 0  # 0: unconditional
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, train: bool = True, labels: jax.Array | None = None
+    ) -> jax.Array:
         init = symmetric(self.init_scale)
         x = x.reshape(x.shape[0], -1)
         for features in self.hidden:
@@ -68,7 +76,7 @@ class Discriminator(nn.Module):
             x = Norm(self.norm, self.momentum, self.axis_name)(x, train)
             x = ACTIVATIONS[self.activation](x)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return nn.Dense(1, kernel_init=init)(x)[:, 0]
+        return Logit(self.num_classes, self.softmax, init)(x, labels)
 
 
 class MaxoutDiscriminator(nn.Module):
@@ -81,11 +89,15 @@ class MaxoutDiscriminator(nn.Module):
     pieces: int = 5
     input_dropout: float = 0.2
     dropout: float = 0.5
+    softmax: bool = False
     init_scale: float = 0.005
+    num_classes: int = 0
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, train: bool = True, labels: jax.Array | None = None
+    ) -> jax.Array:
         init = symmetric(self.init_scale)
         x = x.reshape(x.shape[0], -1)
         x = nn.Dropout(self.input_dropout, deterministic=not train)(x)
@@ -93,4 +105,4 @@ class MaxoutDiscriminator(nn.Module):
             x = nn.Dense(features * self.pieces, kernel_init=init)(x)
             x = x.reshape(-1, features, self.pieces).max(-1)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return nn.Dense(1, kernel_init=init)(x)[:, 0]
+        return Logit(self.num_classes, self.softmax, init)(x, labels)
