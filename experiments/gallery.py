@@ -1,0 +1,125 @@
+"""What does every config reach, in how many seconds?
+
+Command: python -m experiments.gallery [--runs runs] [--faces FOLDER]
+
+Trains every config once (seed 0; the steps below), scores 10,000 samples (26,000 of
+Stacked MNIST) and writes experiments/results/gallery.md, a Markdown table, and
+gallery.png: a row of unselected samples per config. Runs that exist are not repeated.
+Without --faces, a folder of images, it draws 5,000 cartoon faces for image_folder.py.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import jax
+import matplotlib
+
+import ganjax
+from configs.loss import LOSSES
+from experiments.cartoon_faces import draw_faces
+from experiments.runs import train_and_score
+from ganjax.evaluation import restore_for_use
+from ganjax.sampling import grid
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+RESULTS = Path(__file__).parent / "results"
+# config -> steps, where a laptop's patience differs from the config
+CONFIGS: dict[str, dict[str, Any]] = {
+    "mnist.py": {},
+    "conditional.py": {},
+    "goodfellow2014.py": {},
+    "goodfellow2014.py:minimax": {"num_steps": 10_000},
+    "mlp_l1.py": {},
+    "mlp_l1.py:walkthrough": {},
+    "dcgan.py": {"num_steps": 10_000},
+    **{f"loss.py:{name}": {} for name in LOSSES},
+    "stacked_mnist.py": {"num_steps": 1500},
+    "image_folder.py": {},
+}
+COLUMNS = 16
+
+
+def run_folder(runs: Path, name: str) -> Path:
+    """Where `--config configs/NAME` alone would put it."""
+    return runs / name.replace(".py:", "-").removesuffix(".py")
+
+
+def line(name: str, row: dict[str, Any]) -> str:
+    """One line of the table; a score that does not apply is left empty."""
+
+    def cell(metric: str, digits: int) -> str:
+        return f"{row[metric]['value']:.{digits}f}" if metric in row else ""
+
+    cells = [
+        f"`{name}`",
+        f"{row['steps']:,}",
+        f"{row['seconds']:.0f}",
+        cell("fid", 1),
+        cell("is", 2),
+        " / ".join(filter(None, (cell("precision", 2), cell("recall", 2)))),
+        cell("parzen_ll", 0),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """Markdown, a config a line, and the same of real images."""
+    lines = [
+        "| config | steps | seconds | FID | score | precision / recall | Parzen |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        *(line(name, row) for name, row in results.items()),
+    ]
+    floor = {
+        metric: f"{value['floor']:.2f}"
+        for metric, value in results["mnist.py"].items()
+        if isinstance(value, dict)
+    }
+    floor["parzen_ll"] = f"{float(floor['parzen_ll']):.0f}"
+    lines.append(
+        f"| *real training images* | | | {floor['fid']} | {floor['is']} "
+        f"| {floor['precision']} / {floor['recall']} | {floor['parzen_ll']} |"
+    )
+    return "\n".join(lines)
+
+
+def plot(names: list[str], runs: Path) -> None:
+    """A row of samples per config, in colour only where there is any."""
+    figure = plt.figure(figsize=(10, 0.62 * len(names)), layout="constrained")
+    for axis, name in zip(figure.subplots(len(names), 1), names, strict=True):
+        gan, state, _ = restore_for_use(run_folder(runs, name))
+        images = ganjax.sample(gan, state, num=COLUMNS, key=jax.random.key(0))
+        axis.imshow(grid(images, columns=COLUMNS), cmap="gray")
+        axis.set(xticks=[], yticks=[])
+        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+        axis.spines[:].set_visible(False)
+    figure.savefig(RESULTS / "gallery.png", dpi=80)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--faces", type=Path)
+    flags = parser.parse_args()
+
+    faces = flags.faces or draw_faces(flags.runs / "cartoon_faces", num=5000)
+    folder = {"data.manual_dir": str(faces)}
+    results = {}
+    for name, steps in CONFIGS.items():
+        overrides = steps | (folder if name == "image_folder.py" else {})
+        num = 26_000 if name == "stacked_mnist.py" else 10_000
+        workdir = run_folder(flags.runs, name)
+        results[name] = train_and_score(name, overrides, workdir, num)
+        for metric in ("modes", "modes_kl", "label_accuracy"):
+            if metric in results[name]:
+                print(f"{name}: {metric} {results[name][metric]['value']:.4g}")
+    text = table(results)
+    print(text)
+    (RESULTS / "gallery.md").write_text(text + "\n")
+    plot(list(results), flags.runs)
+
+
+if __name__ == "__main__":
+    main()

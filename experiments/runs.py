@@ -1,0 +1,48 @@
+"""Trains and scores one config: what every study over configs repeats."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ganjax
+from ganjax.evaluation import evaluate_run
+from ganjax.writers import read_jsonl
+
+QUIET = {"log_every": 50, "sample_every": 500, "checkpoint_every": 0, "keep": 1}
+
+
+def train_and_score(
+    name: str, overrides: dict[str, Any], workdir: Path, num: int = 10_000
+) -> dict[str, Any]:
+    """Trains `configs/NAME` in `workdir` and scores `num` samples of the result.
+
+    A run that is there already is not repeated: a study that was stopped goes on.
+
+    Returns:
+      The metrics of `--mode=evaluate`, each with its value and interval, and `steps`,
+      `seconds` of training (from the median speed) and `seed`.
+    """
+    config = ganjax.load_config(f"configs/{name}", QUIET | overrides)
+    marker = workdir / "metrics.json"
+    steps = [row["step"] for row in read_jsonl(workdir / "metrics.jsonl")]
+    if max(steps, default=0) != config.num_steps or not marker.exists():
+        print(f"\n{name} {overrides} in {workdir}", flush=True)
+        ganjax.train_and_evaluate(config, workdir)
+        if config.data.image_shape[:2] == (28, 28):  # the judge knows digits only
+            evaluate_run(workdir, num, seed=0, parzen=config.data.image_shape[2] == 1)
+        else:
+            marker.write_text("{}\n")
+    speed = [r["images_per_second"] for r in read_jsonl(workdir / "metrics.jsonl")]
+    return json.loads(marker.read_text()) | {
+        "steps": config.num_steps,
+        "seconds": config.num_steps * config.batch_size / float(np.median(speed)),
+        "seed": config.seed,
+    }
+
+
+def mean_sd(values: list[float], digits: int = 2) -> str:
+    """`mean ± sd`, the sample standard deviation; `mean` alone for one value."""
+    mean = f"{np.mean(values):.{digits}f}"
+    return mean if len(values) < 2 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
