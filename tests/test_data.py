@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import MNIST_DIR, small_config
+from PIL import Image
 
 import ganjax
+from experiments.cartoon_faces import draw_faces
 from ganjax import data
 
 FILES = [
@@ -175,3 +177,65 @@ def test_stacked_digits_use_every_digit_once_in_each_channel(data_dir, mnist):
     pairs = np.bincount(stacked.labels[:, 0] * 10 + stacked.labels[:, 1], minlength=100)
     assert 0.4 < pairs.min() / pairs.mean() and pairs.max() / pairs.mean() < 1.8
     assert data.load(config).identity == stacked.identity
+
+
+# --- folders of images --------------------------------------------------------------
+
+
+@pytest.fixture
+def faces(tmp_path):
+    return draw_faces(tmp_path / "faces", num=30)
+
+
+def folder_config(folder, shape=(32, 32, 3)):
+    return {"name": "image_folder", "manual_dir": str(folder), "image_shape": shape}
+
+
+def test_a_folder_of_images_becomes_a_data_set(faces):
+    dataset = data.load(folder_config(faces))
+    assert dataset.images.shape == (27, 32, 32, 3) and len(dataset.test_images) == 3
+    # The first file, resized by hand: its colours survive, its shape is the target's.
+    first = Image.open(sorted(faces.iterdir())[0]).resize((32, 32))
+    difference = np.abs(np.asarray(first, float) - dataset.images[0])
+    assert difference.mean() < 6 < np.abs(dataset.images[0] - 128.0).mean()
+    grey = data.load(folder_config(faces, (16, 16, 1)))
+    assert grey.images.shape == (27, 16, 16, 1) and grey.images.std() > 10
+
+
+def test_wide_images_are_cropped_about_the_middle(tmp_path):
+    stripes = np.zeros((20, 60, 3), np.uint8)
+    stripes[:, 20:40] = 200
+    for i in range(20):
+        Image.fromarray(stripes).save(tmp_path / f"{i}.png")
+    images = data.load(folder_config(tmp_path, (20, 20, 3))).images
+    np.testing.assert_array_equal(images, 200)
+
+
+def test_sub_folders_are_labels(faces):
+    for name in ("b", "a"):
+        draw_faces(faces / name, num=20)
+    for file in faces.glob("*.png"):
+        file.unlink()
+    dataset = data.load(folder_config(faces))
+    np.testing.assert_array_equal(np.bincount(dataset.labels), [18, 18])
+    assert (np.diff(dataset.labels) >= 0).all()  # a before b, as sorted
+
+
+def test_unreadable_files_are_named_and_skipped(faces, capsys):
+    (faces / "broken.png").write_bytes(b"not an image")
+    whole = (faces / "face_00003.png").read_bytes()
+    (faces / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (faces / "notes.txt").write_text("no image, and does not claim to be")
+    dataset = data.load(folder_config(faces))
+    assert len(dataset.images) + len(dataset.test_images) == 30
+    told = capsys.readouterr().err
+    assert "broken.png" in told and "cut.png" in told and "notes.txt" not in told
+
+
+def test_folders_that_will_not_do_are_refused(tmp_path):
+    with pytest.raises(ganjax.UserError, match="manual_dir=FOLDER"):
+        data.load(folder_config(""))
+    with pytest.raises(ganjax.UserError, match="is not a folder"):
+        data.load(folder_config(tmp_path / "nowhere"))
+    with pytest.raises(ganjax.UserError, match="holds 0 readable images"):
+        data.load(folder_config(tmp_path))

@@ -1,13 +1,15 @@
 """Scores of runs and files: what is written, what is refused, what is kept."""
 
+import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 from conftest import MNIST_DIR, small_config
 
 import ganjax
-from ganjax import evaluation, train, writers
+from ganjax import evaluation, sampling, train, writers
 from ganjax.metrics.classifier import Recipe, train_classifier
 
 
@@ -84,3 +86,39 @@ def test_what_cannot_be_scored_is_refused_in_one_line(config, tmp_path, mnist):
         evaluation.evaluate_samples(tmp_path / "no", tmp_path, config().data, False)
     with pytest.raises(ganjax.UserError, match="holds no checkpoint"):
         evaluation.evaluate_run(tmp_path / "no", num=100, seed=0, parzen=False)
+
+
+def test_a_conditional_run_is_asked_for_its_digits(config, tmp_path, mnist):
+    train.train_and_evaluate(config(num_steps=2, num_classes=10), tmp_path)
+    evaluation.evaluate_run(tmp_path, num=300, seed=0, parzen=False)
+    results = json.loads((tmp_path / "metrics.json").read_text())
+    accuracy = results["label_accuracy"]
+    # Two steps of training: at chance, where real images are near 1.
+    assert abs(accuracy["value"] - 0.1) < 0.07
+    assert accuracy["floor"] > 0.8
+    out = tmp_path / "samples.npz"
+    evaluation.sample_run(tmp_path, out, num=50, seed=0)
+    np.testing.assert_array_equal(np.bincount(np.load(out)["labels"]), [5] * 10)
+    evaluation.evaluate_samples(out, tmp_path / "again", config().data, parzen=False)
+    again = json.loads((tmp_path / "again/metrics.json").read_text())
+    assert again["label_accuracy"]["n_fake"] == 50
+
+
+def test_a_grid_of_a_conditional_gan_has_a_row_for_each_class(mnist):
+    gan = ganjax.make_gan(small_config(num_classes=4))
+    state = ganjax.init_state(gan, jax.random.key(0))
+    picture = sampling.sheet(gan, state, 12, jax.random.key(1))
+    labels = np.repeat(np.arange(4), 3)
+    rows = ganjax.sample(gan, state, num=12, key=jax.random.key(1), labels=labels)
+    np.testing.assert_array_equal(picture, sampling.grid(rows, columns=3))
+
+
+def test_classes_must_be_those_of_the_data(config, tmp_path, mnist):
+    with pytest.raises(ganjax.UserError, match="num_classes = 3, but mnist has labels"):
+        train.train_and_evaluate(config(num_classes=3), tmp_path)
+
+
+def test_images_that_are_no_digits_are_not_scored(mnist):
+    faces = dataclasses.replace(mnist, images=np.zeros((30, 64, 64, 3), np.uint8))
+    with pytest.raises(ganjax.UserError, match="can't be scored"):
+        evaluation.make_scorer(faces)
