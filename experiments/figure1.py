@@ -3,9 +3,12 @@
 Question: do two multilayer perceptrons that play the game of arXiv:1406.2661 on a line
 end where theorem 1 says, at p_g = p_data and D = 1/2?
 
-Command: python -m experiments.figure1 [--steps 3000] [--seed 0]   (CPU_TIME)
+Command: python -m experiments.figure1 [--steps 3000] [--seed 0]   (19 s on two CPU
+cores)
 
-Result: RESULT_HERE
+Result, seed 0: yes. On the central 99 % of the data D stays within .025 of 1/2 at the
+end, where a D trained alone reaches .48; JSD falls from .537 to .0009 nats and W1 from
+1.50 to .014.
 """
 
 import argparse
