@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
     c = default.get_config()
     c.num_steps = 50_000
     c.batch_size = 16
+    c.log_every = 1
     c.sample_every = 500
     c.checkpoint_every = 5000
     c.loss = "non_saturating"

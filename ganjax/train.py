@@ -78,6 +78,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
         StopSignal() as stop,
     ):
         if step == 0 and config.sample_every:
+            writer.real(dataset.images[: config.sample_num])
             writer.pictures(step, sheet(gan, state, config.sample_num, key))
         while step < config.num_steps and not stop.requested:
             n = min(chunk, steps_to_next_event(config, step))

@@ -114,6 +114,13 @@ class Writer:
         self.board.add_image("samples", picture, step, dataformats="HWC")
         self.restart_clock()
 
+    def real(self, images: np.ndarray) -> None:
+        """real.png and its TensorBoard image: what the samples are to look like."""
+        picture = sampling.grid(images)
+        sampling.save_png(self.workdir / "real.png", picture, scale=2)
+        self.board.add_image("real", picture, self.step, dataformats="HWC")
+        self.restart_clock()
+
     def scores(self, step: int, values: dict[str, float]) -> bool:
         """Records an evaluation; whether its FID is the lowest of the run."""
         rows = [row for row in read_jsonl(self.jsonl) if "fid" in row]
@@ -141,7 +148,7 @@ class Writer:
         state = "done" if self.step == self.num_steps else "stopped; repeat to resume"
         print(
             f"{state}: step {self.step}/{self.num_steps}{speed}, trained on {data}\n"
-            f"{self.workdir}: samples.png curves.png progress.gif samples/ "
+            f"{self.workdir}: samples.png real.png curves.png progress.gif samples/ "
             "checkpoints/ metrics.jsonl config.json, and TensorBoard events",
             flush=True,
         )

@@ -7,9 +7,10 @@ import jax
 import numpy as np
 import pytest
 from conftest import MNIST_DIR, assert_identical, small_config
+from PIL import Image
 
 import ganjax
-from ganjax import evaluation, steps, train, writers
+from ganjax import evaluation, sampling, steps, train, writers
 from ganjax.checkpoint import Checkpoints
 from ganjax.state import abstract_state
 
@@ -44,6 +45,9 @@ def test_what_a_run_leaves_behind(config, tmp_path, mnist, capsys):
     assert "on CPU: 2 devices" in out and mnist.describe() in out
     assert str(workdir) in out.splitlines()[-1]
     made = {path.name for path in workdir.iterdir()}
+    with Image.open(workdir / "real.png") as real:
+        expected = sampling.grid(mnist.images[:64]).repeat(2, 0).repeat(2, 1)
+        np.testing.assert_array_equal(np.asarray(real), expected[..., 0])
     assert {"samples.png", "curves.png", "progress.gif", "config.json"} <= made
     assert any(name.startswith("events.out.tfevents") for name in made)
     pictures = sorted(path.name for path in (workdir / "samples").iterdir())
@@ -134,3 +138,17 @@ def test_events_fall_on_their_steps(config):
         ends.append(step)
     assert ends == [5, 10, 15, 20, 23]
     assert [s for s in range(1, 24) if train.due(c, "checkpoint_every", s)] == [23]
+
+
+def test_a_critic_draws_its_distance(config, tmp_path, mnist):
+    """curves.png has a third panel, and the number is in the log."""
+    critic = {"loss": "wgan", "penalties": {}, "num_steps": 5}
+    train.train_and_evaluate(config(**critic), tmp_path / "critic")
+    train.train_and_evaluate(config(num_steps=5), tmp_path / "plain")
+    (row,) = writers.read_jsonl(tmp_path / "critic/metrics.jsonl")
+    assert math.isfinite(row["distance"])
+    with (
+        Image.open(tmp_path / "critic/curves.png") as three,
+        Image.open(tmp_path / "plain/curves.png") as two,
+    ):
+        assert three.width == 1.5 * two.width
