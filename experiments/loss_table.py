@@ -1,6 +1,6 @@
 """Which adversarial loss is best, on the same networks, data and budget?
 
-Command: python -m experiments.loss_table [--steps 1000] [--seeds 3] [--runs runs]
+Command: python -m experiments.loss_table [--steps 2000] [--seeds 3] [--runs runs]
 
 Every game of configs/loss.py with the optimiser, penalty and critic steps of its paper.
 10,000 samples of the averaged generator against the 10,000 test images; mean ± sample
@@ -88,7 +88,7 @@ def plot(results: dict[str, list[dict[str, Any]]], runs: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     flags = parser.parse_args()
