@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 import ganjax
 from ganjax.evaluation import evaluate_run
@@ -29,7 +30,7 @@ def train_and_score(
     steps = [row["step"] for row in read_jsonl(workdir / "metrics.jsonl")]
     if max(steps, default=0) != config.num_steps or not marker.exists():
         print(f"\n{name} {overrides} in {workdir}", flush=True)
-        ganjax.train_and_evaluate(config, workdir)
+        train(config, workdir)
         if config.data.image_shape[:2] == (28, 28):  # the judge knows digits only
             evaluate_run(workdir, num, seed=0, parzen=config.data.image_shape[2] == 1)
         else:
@@ -40,6 +41,14 @@ def train_and_score(
         "seconds": config.num_steps * config.batch_size / float(np.median(speed)),
         "seed": config.seed,
     }
+
+
+def train(config: ConfigDict, workdir: Path) -> ganjax.TrainState:
+    """A whole run; a run that was asked to stop ends the study with it."""
+    state = ganjax.train_and_evaluate(config, workdir)
+    if int(state.step) < config.num_steps:
+        raise SystemExit("stopped; repeat the command to go on")
+    return state
 
 
 def mean_sd(values: list[float], digits: int = 2) -> str:

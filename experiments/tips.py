@@ -1,6 +1,6 @@
 """Ten practical tips for training GANs: which of them is true?
 
-Command: python -m experiments.tips [--steps 4000] [--seeds 3] [--runs runs]
+Command: python -m experiments.tips [--steps 3000] [--seeds 3] [--runs runs]
 
 The fully connected GAN of configs/mlp_l1.py follows all ten tips of its source. Each
 row changes one thing: a tip dropped, or pushed further. FID and classifier score of
@@ -24,7 +24,7 @@ import matplotlib
 import numpy as np
 
 import ganjax
-from experiments.runs import QUIET, mean_sd
+from experiments.runs import QUIET, mean_sd, train
 from ganjax import data
 from ganjax.evaluation import make_scorer
 
@@ -108,7 +108,7 @@ def train_and_score(overrides: dict[str, Any], workdir: Path, score: Any) -> Any
         row = json.loads(file.read_text())
         if row["step"] == config.num_steps:
             return row
-    state = ganjax.train_and_evaluate(config, workdir)
+    state = train(config, workdir)
     gan = ganjax.make_gan(config)
     images = ganjax.sample(gan, state, num=10_000, key=jax.random.key(0))
     row = {"step": config.num_steps} | score(images)
@@ -118,7 +118,7 @@ def train_and_score(overrides: dict[str, Any], workdir: Path, score: Any) -> Any
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     flags = parser.parse_args()
