@@ -53,6 +53,7 @@ def get_config() -> ConfigDict:
     c.penalties = ConfigDict({"r1_r2": 1.0})  # gamma of arXiv:2501.05441
 
     # -- players: `name` is a key of ganjax/models, the rest fields of that module ----
+    c.dtype = "float32"  # or "bfloat16": of the networks' arithmetic, no more
     c.conv = "auto"  # "matmul" on CPUs, "library" elsewhere: same mathematics
     c.generator = ConfigDict()
     c.generator.name = "dcgan"

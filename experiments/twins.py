@@ -41,69 +41,65 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 OUTPUTS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
-# What a twin can't do, by the value that switches it off.
-OFF = {
-    **{"n_dis": 1, "prior": "normal", "num_classes": 0, "d_warmup": 0, "g_warmup": 0},
-    **{"label_smoothing": 0.0, "label_flip": 0.0, "instance_noise": 0.0},
-    **{"generator.norm": "batch", "discriminator.norm": "none"},
-    **{"discriminator.softmax": False},
-    **{"d_optimizer.clip_weights": 0.0, "d_optimizer.max_grad_norm": 0.0},
-}
+# What a twin can't do, and the value of each that switches it off.
+OFF = {"n_dis": 1, "prior": "normal", "generator.norm": "batch"}
+OFF |= {"discriminator.norm": "none", "discriminator.softmax": False}
+OFF |= dict.fromkeys(("label_smoothing", "label_flip", "instance_noise"), 0.0)
+OFF |= dict.fromkeys(("d_warmup", "g_warmup", "num_classes"), 0)
+OFF |= dict.fromkeys(("d_optimizer.clip_weights", "d_optimizer.max_grad_norm"), 0.0)
 
 # --- networks: z [B, Z] -> images [B, C, H, W] -> logits [B] ------------------------
 
 Layers = list[nn.Module]
-MakeLayers = Callable[[int], Layers]  # by the number of features
 
 
-def chain(widths: tuple[int, ...], layer: Callable, after: MakeLayers) -> Layers:
-    """A layer from each width to the next, each with what comes after it."""
-    return [x for i, o in pairwise(widths) for x in (layer(i, o), *after(o))]
-
-
-def same(config: ConfigDict) -> dict[str, int]:
-    """The strided convolutions of a player, padded to whole multiples of the stride."""
-    padding = (config.kernel - 1) // 2
-    return {"kernel_size": config.kernel, "stride": config.stride, "padding": padding}
+def chain(widths: tuple[int, ...], layer: Callable, finish: Callable) -> Layers:
+    """A layer from each width to the next, and what comes after each."""
+    return [x for i, o in pairwise(widths) for x in (layer(i, o), *finish(o))]
 
 
 def make_generator(config: ConfigDict) -> nn.Module:
     c, (height, width, colours) = config.generator, config.data.image_shape
-    momentum = 1 - c.get("momentum", 0.9)
+    dense = partial(nn.Linear, bias=False)  # a norm follows, and has its own
 
-    def finish(norm: type[nn.Module]) -> MakeLayers:
-        return lambda n: [norm(n, momentum=momentum), ACTIVATIONS[c.activation]()]
+    def finish(features: int, norm: type[nn.Module]) -> Layers:
+        momentum = 1 - c.get("momentum", 0.9)
+        return [norm(features, momentum=momentum), ACTIVATIONS[c.activation]()]
 
-    dense = partial(nn.Linear, bias=False)
     widths = (config.z_dim, *c.hidden)
-    layers = chain(widths, dense, finish(nn.BatchNorm1d))
+    layers = chain(widths, dense, partial(finish, norm=nn.BatchNorm1d))
     if "channels" not in c:
-        last = nn.Linear(widths[-1], height * width * colours)
-        to_image = nn.Unflatten(1, (colours, height, width))
-        return nn.Sequential(*layers, last, OUTPUTS[c.output](), to_image)
-    options, shrink = same(c), c.stride ** len(c.channels)
-    left = c.stride + 2 * options["padding"] - c.kernel
-    grow = partial(nn.ConvTranspose2d, output_padding=left, **options)
+        layers += [nn.Linear(widths[-1], height * width * colours)]
+        layers += [OUTPUTS[c.output](), nn.Unflatten(1, (colours, height, width))]
+        return nn.Sequential(*layers)
+    shrink, pad = c.stride ** len(c.channels), (c.kernel - 1) // 2
+    left = c.stride + 2 * pad - c.kernel
     start = (c.channels[0], height // shrink, width // shrink)
+    last = nn.ConvTranspose2d(c.channels[-1], colours, c.kernel, c.stride, pad, left)
+
+    def grow(i: int, o: int) -> nn.Module:
+        return nn.ConvTranspose2d(i, o, c.kernel, c.stride, pad, left, bias=False)
+
     layers += [dense(widths[-1], prod(start)), nn.Unflatten(1, start)]
-    layers += finish(nn.BatchNorm2d)(c.channels[0])
-    layers += chain(c.channels, partial(grow, bias=False), finish(nn.BatchNorm2d))
-    return nn.Sequential(*layers, grow(c.channels[-1], colours), OUTPUTS[c.output]())
+    layers += finish(start[0], nn.BatchNorm2d)
+    layers += chain(c.channels, grow, partial(finish, norm=nn.BatchNorm2d))
+    return nn.Sequential(*layers, last, OUTPUTS[c.output]())
 
 
 def make_discriminator(config: ConfigDict) -> nn.Module:
     c, (height, width, colours) = config.discriminator, config.data.image_shape
-    channels, dropout = (colours, *c.get("channels", ())), c.get("dropout", 0.0)
+    channels = (colours, *c.get("channels", ()))
 
     def finish(_: int) -> Layers:
-        drop = [nn.Dropout(dropout)] if dropout else []
-        return [ACTIVATIONS[c.activation](), *drop]
+        dropout = [nn.Dropout(c.dropout)] if c.get("dropout") else []
+        return [ACTIVATIONS[c.activation](), *dropout]
 
-    layers, shrink = [], 1
-    if "channels" in c:
-        layers = chain(channels, partial(nn.Conv2d, **same(c)), finish)
-        shrink = c.stride ** len(c.channels)
-    widths = (channels[-1] * (height // shrink) * (width // shrink), *c.hidden)
+    def shrink(i: int, o: int) -> nn.Module:
+        return nn.Conv2d(i, o, c.kernel, c.stride, (c.kernel - 1) // 2)
+
+    layers = chain(channels, shrink, finish)
+    scale = c.get("stride", 1) ** (len(channels) - 1)
+    widths = (channels[-1] * (height // scale) * (width // scale), *c.hidden)
     layers += [nn.Flatten(), *chain(widths, nn.Linear, finish)]
     return nn.Sequential(*layers, nn.Linear(widths[-1], 1), nn.Flatten(0))
 
@@ -164,26 +160,21 @@ PENALTIES = {  # (D, reals and fakes) -> their logits, the penalty
 class Twin:
     """A GAN, and uint8 images to train on, resident on its device."""
 
-    def __init__(
-        self,
-        config: ConfigDict,
-        images: np.ndarray,
-        mode: str = "eager",
-        *,
-        device: str,
-    ):
+    def __init__(self, config: ConfigDict, images: np.ndarray, mode: str, device: str):
         check(config)
         torch.set_num_threads(os.cpu_count() or 1)
         torch.set_flush_denormal(True)  # as XLA does on CPUs
-        torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
-        torch.backends.cudnn.benchmark = True  # as XLA: the fastest of its kernels
+        if device == "cuda":  # and on GPUs: TF32, and the fastest of the kernels
+            torch.set_float32_matmul_precision("high")
+            torch.backends.cudnn.benchmark = True
         torch.manual_seed(config.seed)
-        self.config, self.device = config, torch.device(device)
+        self.config, self.device = config, device
         self.range = RANGES[config.generator.output]
         self.images = torch.tensor(images.transpose(0, 3, 1, 2), device=device)
         self.rows = self.shuffled()
-        self.generator = make_generator(config).to(device)
-        self.discriminator = make_discriminator(config).to(device)
+        place = {"device": device, "memory_format": torch.channels_last}
+        self.generator = make_generator(config).to(**place)
+        self.discriminator = make_discriminator(config).to(**place)
         self.g_adam = make_adam(self.generator, config.g_optimizer)
         self.d_adam = make_adam(self.discriminator, config.d_optimizer)
         losses = make_losses(config, self.generator, self.discriminator)
@@ -198,7 +189,7 @@ class Twin:
         """So many training steps; done when it returns."""
         for rows in islice(self.rows, steps):
             self.step(rows)
-        if self.device.type == "cuda":
+        if self.device == "cuda":
             torch.cuda.synchronize()
 
     def shuffled(self) -> Iterator[Tensor]:
@@ -243,10 +234,9 @@ class Twin:
         self.seen += batch
         half_life = self.config.ema_rampup * self.seen
         keep = 0.5 ** (batch / half_life.clamp(max=self.config.ema_half_life))
-        average, new = self.averaged
-        change = torch._foreach_sub(new, average)
+        change = torch._foreach_sub(*reversed(self.averaged))
         torch._foreach_mul_(change, 1 - keep)
-        torch._foreach_add_(average, change)
+        torch._foreach_add_(self.averaged[0], change)
 
     def noise(self, num: int) -> Tensor:
         return torch.randn(num, self.config.z_dim, device=self.device)
@@ -264,7 +254,7 @@ class Twin:
 
 def make_losses(
     config: ConfigDict, g: nn.Module, d: nn.Module
-) -> tuple[Callable[..., Tensor], Callable[..., tuple[Tensor, Tensor]]]:
+) -> tuple[Callable, Callable]:
     """(real, fake) -> D's loss, and (real, z) -> G's loss and its fakes."""
     ((name, weight),) = (config.penalties.to_dict() or {"none": 0.0}).items()
     penalty, weights, l1 = PENALTIES[name], tuple(config.d_weights), config.l1
@@ -283,15 +273,9 @@ def make_losses(
 
 
 def make_adam(player: nn.Module, spec: ConfigDict) -> torch.optim.Adam:
-    parameters = list(player.parameters())
-    return torch.optim.Adam(
-        parameters,
-        lr=spec.learning_rate,
-        betas=(spec.b1, spec.b2),
-        weight_decay=spec.get("weight_decay", 0.0),
-        fused=True,
-        capturable=parameters[0].is_cuda,
-    )
+    options = {"lr": spec.learning_rate, "weight_decay": spec.get("weight_decay", 0.0)}
+    options |= {"fused": True, "capturable": next(player.parameters()).is_cuda}
+    return torch.optim.Adam(player.parameters(), betas=(spec.b1, spec.b2), **options)
 
 
 def floats(module: nn.Module) -> list[Tensor]:
@@ -380,7 +364,7 @@ def main() -> None:
     flags = parser.parse_args()
 
     config = load_config(flags.config, {"seed": flags.seed})
-    twin = Twin(config, data.load(config.data).images, device="cpu")
+    twin = Twin(config, data.load(config.data).images, "eager", "cpu")
     flags.out.mkdir(parents=True, exist_ok=True)
     paused = 0.0  # sampling stops the clock
     for step in range(flags.every, flags.steps + 1, flags.every):

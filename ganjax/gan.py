@@ -30,6 +30,7 @@ NOT_NEGATIVE = (
     *("instance_noise", "instance_noise_steps", "num_classes", "d_warmup", "g_warmup"),
 )
 ORDERS = {"d_first": False, "g_first": True}
+DTYPES = {name: jnp.dtype(name) for name in ("float32", "bfloat16")}
 OPTIMIZERS = {"adam": optax.adam, "rmsprop": optax.rmsprop, "sgd": optax.sgd}
 
 
@@ -55,6 +56,7 @@ class Gan:
     g_first: bool  # the generator moves first; D then trains on its old fakes
     reuse_fakes: bool  # D sees the very fakes that G is updated on
     num_classes: int  # 0: unconditional
+    dtype: jnp.dtype  # of the networks' arithmetic; everything else is float32
     instance_noise: float  # σ at the start, on the scale of the pixel range
     instance_noise_steps: int  # over which it falls to zero; 0: it stays
     label_flip: float  # share of pairs that D's loss sees swapped
@@ -119,6 +121,7 @@ def _make_gan(config_json: str, backend: str) -> Gan:
         g_first=choose(ORDERS, config["order"], "config.order"),
         reuse_fakes=config["reuse_fakes"],
         num_classes=config["num_classes"],
+        dtype=choose(DTYPES, config["dtype"], "config.dtype"),
         instance_noise=config["instance_noise"],
         instance_noise_steps=config["instance_noise_steps"],
         label_flip=config["label_flip"],

@@ -239,8 +239,13 @@ def generate(
 ) -> tuple[jax.Array, PyTree]:
     """G(z) or G(z, y) in training mode, and the updated batch statistics."""
     images, updated = gan.generator.clone(axis_name=axis_name).apply(
-        variables, z, train=True, labels=labels, mutable=["batch_stats"]
+        compute_in(gan.dtype, variables),
+        z.astype(gan.dtype),
+        train=True,
+        labels=labels,
+        mutable=["batch_stats"],
     )
+    images = images.astype(jnp.float32)
     return images, updated.get("batch_stats", variables["batch_stats"])
 
 
@@ -254,8 +259,8 @@ def discriminate(
 ) -> tuple[jax.Array, PyTree]:
     """Logits float32 [B] in training mode, and the updated batch statistics."""
     logits, updated = gan.discriminator.clone(axis_name=axis_name).apply(
-        variables,
-        images,
+        compute_in(gan.dtype, variables),
+        images.astype(gan.dtype),
         train=True,
         labels=labels,
         rngs={"dropout": dropout},
@@ -265,7 +270,18 @@ def discriminate(
         raise ValueError(
             f"the discriminator returned {logits.shape}, not [B] = {images.shape[:1]}"
         )
+    logits = logits.astype(jnp.float32)
     return logits, updated.get("batch_stats", variables["batch_stats"])
+
+
+def compute_in(dtype: jnp.dtype, variables: PyTree) -> PyTree:
+    """Parameters as the networks' arithmetic wants them; batch statistics as they are.
+
+    Images, logits, losses and the squared norms of penalties are float32 on the other
+    side of the networks, and so are the gradients that reach the parameters.
+    """
+    params = jax.tree.map(lambda p: p.astype(dtype), variables["params"])
+    return variables | {"params": params}
 
 
 def discriminate_both(

@@ -1,8 +1,10 @@
 """The update functions: ownership, order, randomness, devices, averages."""
 
 import dataclasses
+from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import assert_identical, small_gan, small_sgd_gan
@@ -276,6 +278,33 @@ def test_labels_are_asked_for_and_not_ignored(gan, state):
         ganjax.d_step(gan, state, BATCHES[0], np.zeros(8, np.int32))
     with pytest.raises(ValueError, match="2 labels for 2 of 0 classes"):
         ganjax.sample(gan, state, num=2, key=jax.random.key(0), labels=np.zeros(2))
+
+
+# --- precision ----------------------------------------------------------------------
+
+
+def test_bfloat16_is_the_arithmetic_of_the_networks_alone():
+    gans = {dtype: small_sgd_gan(dtype=dtype) for dtype in ("float32", "bfloat16")}
+    state = ganjax.init_state(gans["float32"], jax.random.key(0))
+    after, metrics = {}, {}
+    for dtype, gan in gans.items():
+        after[dtype], metrics[dtype] = ganjax.train_step(gan, state, BATCHES[:1])
+        program = str(jax.make_jaxpr(partial(ganjax.d_step, gan))(state, BATCHES[0]))
+        assert ("bf16" in program) == (dtype == "bfloat16")
+    wide, narrow = after["float32"], after["bfloat16"]
+    assert {x.dtype for x in jax.tree.leaves(narrow.g_params)} == {jnp.dtype("float32")}
+    for name, value in metrics["float32"].items():
+        assert metrics["bfloat16"][name].dtype == jnp.float32
+        np.testing.assert_allclose(metrics["bfloat16"][name], value, rtol=0.05)
+    # Updates agree to the eight bits that bfloat16 has, and no better.
+    for field in ("g_params", "d_params"):
+        updates = [
+            np.concatenate([np.ravel(x) for x in jax.tree.leaves(getattr(s, field))])
+            for s in (state, wide, narrow)
+        ]
+        exact, rounded = updates[1] - updates[0], updates[2] - updates[0]
+        error = np.linalg.norm(exact - rounded) / np.linalg.norm(exact)
+        assert 1e-4 < error < 0.1, field
 
 
 # --- noise and warm-up --------------------------------------------------------------

@@ -10,6 +10,7 @@ from conftest import MNIST_DIR, assert_identical, small_config
 from PIL import Image
 
 import ganjax
+from experiments.cartoon_faces import draw_faces
 from ganjax import evaluation, sampling, steps, train, writers
 from ganjax.checkpoint import Checkpoints
 from ganjax.state import abstract_state
@@ -152,3 +153,24 @@ def test_a_critic_draws_its_distance(config, tmp_path, mnist):
         Image.open(tmp_path / "plain/curves.png") as two,
     ):
         assert three.width == 1.5 * two.width
+
+
+def test_a_folder_of_colour_images_trains_by_class(config, tmp_path, capsys):
+    for name in ("round", "square"):
+        draw_faces(tmp_path / "faces" / name, num=15)
+    (tmp_path / "faces/broken.jpg").write_bytes(b"no image")
+    overrides = {
+        "data__name": "image_folder",
+        "data__manual_dir": str(tmp_path / "faces"),
+        "data__image_shape": (16, 16, 3),
+        "num_classes": 2,
+        "num_steps": 3,
+    }
+    train.train_and_evaluate(config(**overrides), tmp_path / "run")
+    assert "broken.jpg" in capsys.readouterr().err
+    evaluation.sample_run(tmp_path / "run", tmp_path / "out.npz", num=6, seed=0)
+    with np.load(tmp_path / "out.npz") as out:
+        assert out["images"].shape == (6, 16, 16, 3) and out["images"].std() > 1
+        np.testing.assert_array_equal(np.bincount(out["labels"]), [3, 3])
+    with pytest.raises(ganjax.UserError, match="image_folder can't be scored"):
+        evaluation.evaluate_run(tmp_path / "run", num=50, seed=0, parzen=False)
