@@ -12,13 +12,13 @@ def get_config() -> ConfigDict:
 
     # -- run --------------------------------------------------------------------------
     c.seed = 0  # of parameters, noise and data order
-    c.num_steps = 1000  # generator updates
+    c.num_steps = 3000  # generator updates
     c.batch_size = 64  # images, over all devices together
     c.n_dis = 1  # discriminator updates a step: k in arXiv:1406.2661, Algorithm 1
 
     # Cadences, in steps; 0 is never. Changing them never changes the mathematics.
     c.log_every = 10
-    c.sample_every = 100
+    c.sample_every = 250
     c.sample_num = 64  # pictures in a grid
     c.checkpoint_every = 500
     c.keep = 2  # newest checkpoints kept
@@ -57,8 +57,8 @@ def get_config() -> ConfigDict:
     c.conv = "auto"  # "matmul" on CPUs, "library" elsewhere: same mathematics
     c.generator = ConfigDict()
     c.generator.name = "dcgan"
-    c.generator.hidden = (256,)  # widths of the dense layers
-    c.generator.channels = (64, 32)  # one feature map per resolution, coarse to fine
+    c.generator.hidden = (128,)  # widths of the dense layers
+    c.generator.channels = (32, 16)  # one feature map per resolution, coarse to fine
     c.generator.kernel = 4  # side of the kernels; a multiple of the stride is fastest
     c.generator.stride = 2  # growth per feature map
     c.generator.norm = "batch"  # or "none"
@@ -68,8 +68,8 @@ def get_config() -> ConfigDict:
 
     c.discriminator = ConfigDict()
     c.discriminator.name = "dcgan"
-    c.discriminator.channels = (32, 64)  # fine to coarse
-    c.discriminator.hidden = (256,)
+    c.discriminator.channels = (16, 32)  # fine to coarse
+    c.discriminator.hidden = (128,)
     c.discriminator.kernel = 4
     c.discriminator.stride = 2
     c.discriminator.norm = "none"  # "spectral", or "batch", but not with a penalty

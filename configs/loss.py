@@ -2,8 +2,7 @@
 
 python -m ganjax.main --config configs/loss.py:wgan_gp
 
-Each keeps the optimiser, the penalty and the number of critic steps of its paper. The
-networks are the default's at half the width: twice the steps in less than the time.
+Each keeps the optimiser, the penalty and the number of critic steps of its paper.
 """
 
 from typing import Any
@@ -48,8 +47,6 @@ def get_config(name: str = "non_saturating") -> ConfigDict:
     game = LOSSES[name]
     c = default.get_config()
     c.num_steps = 2000
-    c.generator.hidden = c.discriminator.hidden = (128,)
-    c.generator.channels, c.discriminator.channels = (32, 16), (16, 32)
     c.loss = game["loss"]
     c.penalties = ConfigDict(game.get("penalties", {}))
     c.g_optimizer = ConfigDict(game.get("optimizer", ADAM))

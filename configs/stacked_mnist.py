@@ -21,6 +21,8 @@ def get_config() -> ConfigDict:
     c.data.name = "stacked_mnist"
     c.data.image_shape = (28, 28, 3)
     c.z_dim = 64
+    c.generator.hidden = c.discriminator.hidden = (256,)
+    c.generator.channels, c.discriminator.channels = (64, 32), (32, 64)
     fall = {"name": "exponential", "init_value": 1.0, "transition_steps": 2000}
     c.penalties = ConfigDict({"r1_r2": fall | {"decay_rate": 0.1, "end_value": 0.1}})
     return c

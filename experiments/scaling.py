@@ -1,0 +1,135 @@
+"""Do devices change the result, and what do batch, width and devices cost?
+
+Command: python -m experiments.scaling [--steps 40]   (MINUTES)
+
+Every run is a process of its own, with so many virtual CPU devices. One global batch on
+1, 2, 4 and 8 devices must give the same training curve; virtual devices share the same
+cores, so they can't be faster. Time is the median of the steps after the first ten;
+memory is the peak resident size of the process, interpreter and data included. Writes
+experiments/results/scaling.png and prints a Markdown table.
+
+RESULT_HERE
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+POINT = {"devices": 1, "batch_size": 64, "width": 1.0}
+AXES: dict[str, list[float]] = {
+    "devices": [1, 2, 4, 8],
+    "batch_size": [16, 32, 64, 128, 256],
+    "width": [0.5, 1.0, 2.0],
+}
+
+
+def child(point: dict[str, Any], steps: int) -> dict[str, Any]:
+    """One run in this process: the discriminator's loss, milliseconds, megabytes."""
+    import jax
+
+    import ganjax
+    from ganjax import data, parallel
+
+    config = ganjax.load_config("configs/mnist.py", {"batch_size": point["batch_size"]})
+    for player in (config.generator, config.discriminator):
+        for field in ("hidden", "channels"):
+            player[field] = tuple(int(w * point["width"]) for w in player[field])
+    gan = ganjax.make_gan(config)
+    images = data.load(config.data).images
+    state = parallel.replicate(ganjax.init_state(gan, jax.random.key(0)))
+    resident = parallel.replicate((images, None))
+    train_chunk = parallel.make_train_chunk(gan, 2)
+    losses, seconds = [], []
+    for step in range(steps):
+        shape = (1, config.n_dis, config.batch_size)
+        rows = data.batch_indices(0, step, shape, len(images))
+        started = time.perf_counter()
+        indices = parallel.shard_indices(rows, 2)
+        state, metrics = train_chunk(state, resident, indices, 1)
+        losses.append(float(metrics["d_loss"]))
+        seconds.append(time.perf_counter() - started)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"losses": losses, "ms": 1e3 * np.median(seconds[10:]), "mb": peak}
+
+
+def run(point: dict[str, Any], steps: int) -> dict[str, Any]:
+    """`child` in a fresh process with so many virtual devices."""
+    flags = f"--xla_force_host_platform_device_count={point['devices']}"
+    command = [sys.executable, "-m", "experiments.scaling", f"--steps={steps}"]
+    out = subprocess.run(
+        [*command, "--child", json.dumps(point)],
+        env=os.environ | {"XLA_FLAGS": flags},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    return point | json.loads(out.splitlines()[-1])
+
+
+def plot(results: dict[str, list[dict[str, Any]]]) -> None:
+    """The curves on top of each other; time and memory along each axis."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 4, figsize=(14, 3.4), layout="constrained")
+    for row in results["devices"]:
+        label = f"{row['devices']} device" + "s" * (row["devices"] > 1)
+        width = 1 + 6 / row["devices"]  # drawn thick to thin: all stay visible
+        axes[0].plot(row["losses"], label=label, linewidth=width, alpha=0.7)
+    axes[0].set(title="one batch of 64, so many devices", ylabel="loss of D")
+    axes[0].set(xlabel="step")
+    axes[0].legend(fontsize=8)
+    for axis, (name, rows) in zip(axes[1:], results.items(), strict=True):
+        x = [row[name] for row in rows]
+        axis.plot(x, [row["ms"] for row in rows], "o-", color="C0")
+        axis.set(xscale="log", xticks=x, xticklabels=x, xlabel=name.replace("_", " "))
+        axis.minorticks_off()
+        axis.set_ylim(bottom=0)
+        axis.set_ylabel("ms a step", color="C0")
+        twin = axis.twinx()
+        twin.plot(x, [row["mb"] for row in rows], "s--", color="C1")
+        twin.set_ylim(bottom=0)
+        twin.set_ylabel("peak MB", color="C1")
+    figure.savefig(RESULTS / "scaling.png", dpi=90)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    if flags.child:
+        print(json.dumps(child(flags.child, flags.steps)))
+        return
+    results = {
+        name: [run(POINT | {name: value}, flags.steps) for value in values]
+        for name, values in AXES.items()
+    }
+    one = np.array(results["devices"][0]["losses"])
+    print("| devices | batch | width | ms a step | peak MB | curve differs by |")
+    print("|---:|---:|---:|---:|---:|---:|")
+    for name, rows in results.items():
+        for row in rows:
+            apart = ""
+            if name == "devices":
+                apart = f"{np.abs(np.array(row['losses']) - one).max():.1e}"
+            print(
+                f"| {row['devices']} | {row['batch_size']} | {row['width']} "
+                f"| {row['ms']:.0f} | {row['mb']:.0f} | {apart} |"
+            )
+    plot(results)
+
+
+if __name__ == "__main__":
+    main()
