@@ -1,14 +1,18 @@
 """Trains and scores one config: what every study over configs repeats."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 import ganjax
+from ganjax import parallel
 from ganjax.evaluation import evaluate_run
+from ganjax.train import steps_per_call
 from ganjax.writers import read_jsonl
 
 QUIET = {"log_every": 50, "sample_every": 500, "checkpoint_every": 0, "keep": 1}
@@ -22,8 +26,8 @@ def train_and_score(
     A run that is there already is not repeated: a study that was stopped goes on.
 
     Returns:
-      The metrics of `--mode=evaluate`, each with its value and interval, and `steps`,
-      `seconds` of training (from the median speed) and `seed`.
+      The metrics of `--mode=evaluate`, each with its value and interval, `steps`, and
+      the `seconds` that so many steps take by `step_seconds`.
     """
     config = ganjax.load_config(f"configs/{name}", QUIET | overrides)
     marker = workdir / "metrics.json"
@@ -35,12 +39,33 @@ def train_and_score(
             evaluate_run(workdir, num, seed=0, parzen=config.data.image_shape[2] == 1)
         else:
             marker.write_text("{}\n")
-    speed = [r["images_per_second"] for r in read_jsonl(workdir / "metrics.jsonl")]
     return json.loads(marker.read_text()) | {
         "steps": config.num_steps,
-        "seconds": config.num_steps * config.batch_size / float(np.median(speed)),
-        "seed": config.seed,
+        "seconds": config.num_steps * step_seconds(config),
     }
+
+
+def step_seconds(config: ConfigDict) -> float:
+    """Seconds a training step takes on this machine now: the median of five calls.
+
+    Measured apart from the run, which may have shared the machine.
+    """
+    gan = ganjax.make_gan(config)
+    chunk = steps_per_call(config, gan)
+    train_chunk = parallel.make_train_chunk(gan, chunk)
+    images = np.zeros((1000, *config.data.image_shape), np.uint8)
+    labels = np.zeros(1000, np.int32) if gan.num_classes else None
+    resident = parallel.replicate((images, labels))
+    shape = (chunk, config.n_dis, config.batch_size)
+    rows = np.arange(np.prod(shape)).reshape(shape) % len(images)
+    indices = parallel.shard_indices(rows, chunk)
+    state = parallel.replicate(ganjax.init_state(gan, jax.random.key(0)))
+    seconds = []
+    for _ in range(7):
+        started = time.perf_counter()
+        state, _ = jax.block_until_ready(train_chunk(state, resident, indices, chunk))
+        seconds.append((time.perf_counter() - started) / chunk)
+    return float(np.median(seconds[2:]))
 
 
 def train(config: ConfigDict, workdir: Path) -> ganjax.TrainState:

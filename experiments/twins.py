@@ -364,7 +364,8 @@ def main() -> None:
     flags = parser.parse_args()
 
     config = load_config(flags.config, {"seed": flags.seed})
-    twin = Twin(config, data.load(config.data).images, "eager", "cpu")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    twin = Twin(config, data.load(config.data).images, "eager", device)
     flags.out.mkdir(parents=True, exist_ok=True)
     paused = 0.0  # sampling stops the clock
     for step in range(flags.every, flags.steps + 1, flags.every):

@@ -33,7 +33,7 @@ def test_a_few_hundred_steps_make_digits(mnist, judge, data_dir, tmp_path):
     config = ganjax.load_config(
         MNIST_CONFIG,
         {
-            "num_steps": 300,
+            "num_steps": 600,
             "sample_every": 0,
             "data.data_dir": str(data_dir),
             "data.manual_dir": MNIST_DIR,
