@@ -31,13 +31,13 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "mnist.py": {},
     "conditional.py": {},
     "goodfellow2014.py": {},
-    "goodfellow2014.py:minimax": {"num_steps": 5_000},
     "mlp_l1.py": {"num_steps": 9370},
     "mlp_l1.py:walkthrough": {"num_steps": 9370},
     "dcgan.py": {"num_steps": 5_000},
-    **{f"loss.py:{name}": {} for name in LOSSES},
     "stacked_mnist.py": {"num_steps": 1500},
     "image_folder.py": {"num_steps": 1000},
+    "goodfellow2014.py:minimax": {"num_steps": 5_000},
+    **{f"loss.py:{name}": {} for name in LOSSES},
 }
 COLUMNS = 16
 
