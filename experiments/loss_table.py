@@ -21,7 +21,7 @@ import numpy as np
 
 import ganjax
 from configs.loss import LOSSES
-from experiments.runs import mean_sd, train_and_score
+from experiments.runs import mean_sd, train_and_score, training_seconds
 from ganjax.evaluation import restore_for_use
 from ganjax.sampling import grid
 
@@ -29,6 +29,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
+Results = dict[str, list[dict[str, Any]]]  # by loss, one a seed
 # metric -> title and decimals
 COLUMNS = {
     "fid": ("FID", 1),
@@ -44,8 +45,8 @@ def run_folder(runs: Path, loss: str, seed: int) -> Path:
     return runs / (f"loss-{loss}" + (f"-seed{seed}" if seed else ""))
 
 
-def table(results: dict[str, list[dict[str, Any]]]) -> str:
-    """Markdown, best FID first."""
+def table(results: Results, seconds: dict[str, float]) -> str:
+    """Markdown, in the order given."""
     titles = [title for title, _ in COLUMNS.values()]
     lines = [
         "| loss | " + " | ".join(titles) + " | seconds |",
@@ -56,15 +57,15 @@ def table(results: dict[str, list[dict[str, Any]]]) -> str:
             mean_sd([row[metric]["value"] for row in rows], digits)
             for metric, (_, digits) in COLUMNS.items()
         ]
-        seconds = f"{np.median([row['seconds'] for row in rows]):.0f}"
-        lines.append("| " + " | ".join([loss, *cells, seconds]) + " |")
+        cells.append(f"{seconds[loss]:.0f}")
+        lines.append("| " + " | ".join([loss, *cells]) + " |")
     floors = next(iter(results.values()))[0]
     cells = [f"{floors[m]['floor']:.{digits}f}" for m, (_, digits) in COLUMNS.items()]
     lines.append("| " + " | ".join(["*real images*", *cells, ""]) + " |")
     return "\n".join(lines)
 
 
-def plot(results: dict[str, list[dict[str, Any]]], runs: Path) -> None:
+def plot(results: Results, runs: Path) -> None:
     """FID of every seed on a logarithmic axis; twelve samples of seed 0."""
     figure = plt.figure(figsize=(10, 0.5 + 0.5 * len(results)), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
@@ -93,7 +94,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     flags = parser.parse_args()
 
-    results: dict[str, list[dict[str, Any]]] = {loss: [] for loss in LOSSES}
+    results: Results = {loss: [] for loss in LOSSES}
     for seed in range(flags.seeds):
         for loss in LOSSES:
             overrides = {"seed": seed, "num_steps": flags.steps}
@@ -101,7 +102,9 @@ def main() -> None:
             results[loss].append(train_and_score(f"loss.py:{loss}", overrides, workdir))
     mean_fid = {k: np.mean([r["fid"]["value"] for r in v]) for k, v in results.items()}
     results = {k: results[k] for k in sorted(results, key=mean_fid.__getitem__)}
-    text = table(results)
+    steps = {"num_steps": flags.steps}
+    seconds = {loss: training_seconds(f"loss.py:{loss}", steps) for loss in results}
+    text = table(results, seconds)
     print(text)
     (RESULTS / "loss_table.md").write_text(text + "\n")
     plot(results, flags.runs)

@@ -26,8 +26,7 @@ def train_and_score(
     A run that is there already is not repeated: a study that was stopped goes on.
 
     Returns:
-      The metrics of `--mode=evaluate`, each with its value and interval, `steps`, and
-      the `seconds` that so many steps take by `step_seconds`.
+      The metrics of `--mode=evaluate`, each with its value and interval.
     """
     config = ganjax.load_config(f"configs/{name}", QUIET | overrides)
     marker = workdir / "metrics.json"
@@ -39,17 +38,15 @@ def train_and_score(
             evaluate_run(workdir, num, seed=0, parzen=config.data.image_shape[2] == 1)
         else:
             marker.write_text("{}\n")
-    return json.loads(marker.read_text()) | {
-        "steps": config.num_steps,
-        "seconds": config.num_steps * step_seconds(config),
-    }
+    return json.loads(marker.read_text())
 
 
-def step_seconds(config: ConfigDict) -> float:
-    """Seconds a training step takes on this machine now: the median of five calls.
+def training_seconds(name: str, overrides: dict[str, Any]) -> float:
+    """What the steps of `configs/NAME` take on this machine now, from a few calls.
 
     Measured apart from the run, which may have shared the machine.
     """
+    config = ganjax.load_config(f"configs/{name}", overrides)
     gan = ganjax.make_gan(config)
     chunk = steps_per_call(config, gan)
     train_chunk = parallel.make_train_chunk(gan, chunk)
@@ -65,7 +62,7 @@ def step_seconds(config: ConfigDict) -> float:
         started = time.perf_counter()
         state, _ = jax.block_until_ready(train_chunk(state, resident, indices, chunk))
         seconds.append((time.perf_counter() - started) / chunk)
-    return float(np.median(seconds[2:]))
+    return config.num_steps * float(np.median(seconds[2:]))
 
 
 def train(config: ConfigDict, workdir: Path) -> ganjax.TrainState:

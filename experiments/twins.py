@@ -3,7 +3,8 @@
 Question: what would somebody who knows PyTorch well have written? Modules in a row,
 fused Adam, one pass of D over reals and fakes together, no gradient that nobody needs.
 A twin measures nothing on its way, no losses, no gradient norms, so it does a little
-less than ganjax; its weights start as PyTorch starts them.
+less than ganjax; its weights start as PyTorch starts them. From equal weights and noise
+its updates are those of ganjax up to rounding; only odd kernels lie one pixel off.
 
 Command: python -m experiments.twins --config configs/mlp_l1.py --out FOLDER
 
@@ -42,7 +43,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 OUTPUTS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
 # What a twin can't do, and the value of each that switches it off.
-OFF = {"n_dis": 1, "prior": "normal", "generator.norm": "batch"}
+OFF = {"n_dis": 1, "prior": "normal", "dtype": "float32", "generator.norm": "batch"}
 OFF |= {"discriminator.norm": "none", "discriminator.softmax": False}
 OFF |= dict.fromkeys(("label_smoothing", "label_flip", "instance_noise"), 0.0)
 OFF |= dict.fromkeys(("d_warmup", "g_warmup", "num_classes"), 0)
@@ -328,6 +329,8 @@ def check(config: ConfigDict) -> None:
       UserError: the config asks for what twins can't do.
     """
     given = flatten(config.to_dict())
+    if config.reuse_fakes != (config.order == "g_first"):
+        raise UserError("a twin reuses fakes if and only if G moves first")
     for field, off in OFF.items():
         if given.get(field, off) != off:
             raise UserError(f"a twin can't do config.{field} = {given[field]!r}")
