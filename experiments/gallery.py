@@ -33,10 +33,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "goodfellow2014.py": {},
     "mlp_l1.py": {"num_steps": 9370},
     "mlp_l1.py:walkthrough": {"num_steps": 9370},
-    "dcgan.py": {"num_steps": 5_000},
+    "dcgan.py": {"num_steps": 3_000},
     "stacked_mnist.py": {"num_steps": 1500},
     "image_folder.py": {"num_steps": 1000},
-    "goodfellow2014.py:minimax": {"num_steps": 5_000},
+    "goodfellow2014.py:minimax": {"num_steps": 3_000},
     **{f"loss.py:{name}": {} for name in LOSSES},
 }
 COLUMNS = 16
