@@ -13,10 +13,10 @@ Writes tips.md and tips.png to experiments/results.
 
 Result, 2,000 steps (two epochs), 2 seeds, results/tips.md: what helps early is
 BatchNorm in G and only there (FID 382 against 1037 without it and 816 with it in D
-too), small betas (against 726), a fast D (against 606 at a tenth of its rate). Not borne
-out at this budget: [0, 1] and sigmoid (tanh: 259), "D not too large" (twice as wide 253,
-half as wide 530), shared fakes (fresh ones 335). GELU, the L1 term and weight decay are
-within the noise of two seeds.
+too), small betas (against 726), a fast D (against 606 at a tenth of its rate). Not
+borne out at this budget: [0, 1] and sigmoid (tanh: 259), "D not too large" (twice as
+wide 253, half as wide 530), shared fakes (fresh ones 335).
+GELU, the L1 term and weight decay are within the noise of two seeds.
 """
 
 import argparse
