@@ -15,8 +15,6 @@ the time from the end of the imports to the end of the first step, in a process 
 own without any compilation cache; `memory` is what that process had at most: resident,
 libraries and compilers included, or on a GPU what the framework had allocated there.
 Images are random numbers: nothing here depends on what they show.
-
-Result: see README.md.
 """
 
 import argparse

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import matplotlib
+from PIL import Image
 
 import ganjax
 from configs.loss import LOSSES
@@ -100,7 +101,9 @@ def plot(names: list[str], runs: Path) -> None:
         axis.set(xticks=[], yticks=[])
         axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
         axis.spines[:].set_visible(False)
-    figure.savefig(RESULTS / "gallery.png", dpi=80)
+    path = RESULTS / "gallery.png"
+    figure.savefig(path, dpi=80)
+    Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
 
 
 def main() -> None:

@@ -8,7 +8,10 @@ standard deviation over seeds. A step is one generator update: a critic of five 
 costs more seconds, which the table shows. Prints a Markdown table and writes it and
 loss_table.png (FID of each seed; a row of samples each) to experiments/results.
 
-RESULT_HERE
+Result, 2,000 steps, 3 seeds (results/loss_table.md): at this budget the relativistic
+loss with R1 + R2 and a tenfold learning rate is far ahead, FID 11.4 ± 1.0. The gradient
+penalties (167, 195) and spectral norm (198) come next, least squares without any (220).
+Minimax, non-saturating and clipped WGAN have hardly begun, or lost the game to D.
 """
 
 import argparse

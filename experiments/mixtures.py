@@ -5,9 +5,21 @@ Question: 8 thin Gaussians on a ring, 25 on a grid, the classical test of mode c
 their nearest mean are of high quality (HQ); a mode with one of these is found; KL is
 that of their histogram to the uniform one, in nats. Which games find every mode?
 
-Command: python -m experiments.mixtures [--steps 3000] [--seeds 10]   (TIME)
+Command: python -m experiments.mixtures [--steps 3000] [--seeds 10]   (6 min
+of one CPU core)
 
-RESULT_HERE
+Result, 10 seeds, mean ± sample standard deviation; ring, then grid:
+
+| game | modes | HQ % | KL | modes | HQ % | KL |
+|---|---:|---:|---:|---:|---:|---:|
+| true samples | 8.0 | 98.8 ± .2 | .002 | 25.0 | 98.8 ± .2 | .005 |
+| non_saturating | 7.1 ± .6 | 87.6 ± 1.7 | .176 | 13.8 ± 1.2 | 13.5 ± 3.9 | 1.167 |
+| wgan + wgan_gp | 8.0 | 90.0 ± 2.0 | .003 | 23.2 ± 3.0 | 38.5 ± 13.2 | .436 |
+| non_saturating + r1 | 8.0 | 93.2 ± .6 | .015 | 24.7 ± .7 | 58.0 ± 7.6 | .307 |
+| relativistic + r1_r2 | 8.0 | 94.2 ± 1.5 | .008 | 24.2 ± 1.1 | 50.0 ± 12.0 | .345 |
+
+Without a penalty modes are lost; with any of the three the ring is complete. The grid
+is not converged after 3,000 steps.
 """
 
 import argparse

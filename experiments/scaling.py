@@ -1,14 +1,12 @@
 """Do devices change the result, and what do batch, width and devices cost?
 
-Command: python -m experiments.scaling [--steps 40]   (MINUTES)
+Command: python -m experiments.scaling [--steps 40]
 
 Every run is a process of its own, with so many virtual CPU devices. One global batch on
 1, 2, 4 and 8 devices must give the same training curve; virtual devices share the same
 cores, so they can't be faster. Time is the median of the steps after the first ten;
 memory is the peak resident size of the process, interpreter and data included. Writes
 experiments/results/scaling.png and prints a Markdown table.
-
-RESULT_HERE
 """
 
 import argparse

@@ -13,8 +13,6 @@ the config of the PyTorch script, whose twin (experiments/twins.py) is the conte
 Afterwards one and the same judge scores 10,000 samples of every checkpoint, of ganjax's
 averaged generator, against the 10,000 test images. A threshold counts as met at the
 first checkpoint that meets it, without interpolation. Medians over the seeds.
-
-Result: see README.md.
 """
 
 import argparse

@@ -10,8 +10,6 @@ Command: python -m experiments.twins --config configs/mlp_l1.py --out FOLDER
 
 trains a twin and writes FOLDER/STEP.npz: 10,000 `images`, and the `seconds` from the
 start until training could make them. experiments/benchmark.py and speedrun.py measure.
-
-Result: see README.md.
 """
 
 import argparse

@@ -148,6 +148,7 @@ def _check(config: dict[str, Any]) -> None:
             "config.d_warmup and config.g_warmup together would hold both players: "
             "choose one"
         )
+    choose(DTYPES, config["dtype"], "config.dtype")
     if len(config["d_weights"]) != 2 or min(config["d_weights"]) < 0:
         raise UserError(
             f"config.d_weights = {config['d_weights']} must be two weights, real and "
