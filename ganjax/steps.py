@@ -8,7 +8,7 @@ result does not depend on the number of devices.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,15 +49,140 @@ def d_step(
     Raises:
       ValueError: the batch is not uint8, labels are missing, or logits are not [B].
     """
-    check_labels(gan, labels)
-    key = jax.random.fold_in(state.key, state.d_updates)
-    z_key = jax.random.fold_in(key, D_Z)
+    fake = d_fakes(gan, state, batch, labels, axis_name)
+    return update_d(gan, state, (batch, fake), labels, axis_name)
+
+
+@partial(jax.jit, static_argnames=("gan", "axis_name"))
+def g_step(
+    gan: Gan,
+    state: TrainState,
+    batch: jax.Array,
+    labels: jax.Array | None = None,
+    *,
+    axis_name: str | None = None,
+) -> tuple[TrainState, Metrics]:
+    """One generator update and its moving average; changes `g_*` and `step` only.
+
+    `batch`, uint8 [B, H, W, C], sets the number of fakes; its pixels matter to
+    relativistic losses and to the L1 term alone. Arguments and errors as in `d_step`.
+    """
+    fakes = g_fakes(gan, state, batch, labels, axis_name)
+    return update_g(gan, state, (batch, fakes), labels, axis_name)
+
+
+@partial(jax.jit, static_argnames=("gan", "axis_name"))
+def train_step(
+    gan: Gan,
+    state: TrainState,
+    batches: jax.Array,
+    labels: jax.Array | None = None,
+    *,
+    axis_name: str | None = None,
+) -> tuple[TrainState, Metrics]:
+    """k discriminator updates, then one of the generator: 1406.2661, Algorithm 1.
+
+    With `order="g_first"` the generator meets the discriminator as it was, and the
+    discriminator the fakes of the generator as it was. During a warm-up one player
+    keeps still; the steps count all the same.
+
+    Args:
+      gan: from `make_gan`.
+      state: the current state; not donated.
+      batches: uint8 [k, B, H, W, C], one fresh mini-batch for each discriminator
+        update; the last one also serves the generator's (relativistic) loss.
+      labels: int32 [k, B], their classes, where `gan.num_classes` asks for them.
+      axis_name: the pmap axis to average over, if any.
+
+    Returns:
+      The new state and both players' metrics, the discriminator's averaged over k.
+    """
+    last = None if labels is None else labels[-1]
+    fakes = g_fakes(gan, state, batches[-1], last, axis_name)
+
+    def update(
+        state: TrainState, inputs: tuple[jax.Array, jax.Array | None]
+    ) -> tuple[TrainState, Metrics]:
+        batch, labels = inputs
+        if gan.reuse_fakes:  # G's forward pass is shared, too
+            fake = fakes.images
+        else:
+            fake = d_fakes(gan, state, batch, labels, axis_name)
+        return update_d(gan, state, (batch, fake), labels, axis_name)
+
+    # Unrolled: k is small, and a loop would hide the k steps from the compiler.
+    after_d, d_metrics = lax.scan(update, state, (batches, labels), unroll=True)
+    before_g = state if gan.g_first else after_d
+    after_g, g_metrics = update_g(gan, before_g, (batches[-1], fakes), last, axis_name)
+    # Each player's fields from its own step: with G first, D has met G's old fakes.
+    after = after_g.replace(**player(after_d, "d_"))
+    for name, steps in gan.warmup:
+        after = after.replace(
+            **jax.tree.map(
+                partial(jnp.where, state.step < steps),
+                player(state, name),
+                player(after, name),
+            )
+        )
+    return after, jax.tree.map(jnp.mean, d_metrics) | g_metrics
+
+
+# --- the two updates ----------------------------------------------------------------
+
+
+class Fakes(NamedTuple):
+    """What G made of noise, and the way back."""
+
+    images: jax.Array  # float32 [B, H, W, C]
+    stats: PyTree  # G's batch statistics, updated
+    pull: Callable[[jax.Array], tuple[PyTree]]  # gradient at images -> at parameters
+
+
+def d_fakes(
+    gan: Gan,
+    state: TrainState,
+    batch: jax.Array,
+    labels: jax.Array | None,
+    axis_name: str | None,
+) -> jax.Array:
+    """Fakes of a discriminator update: of fresh noise, or of the generator's own."""
     if gan.reuse_fakes:
-        z_key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), G_Z)
-    z = draw_z(gan, z_key, len(batch), axis_name)
-    g_variables = {"params": state.g_params, "batch_stats": state.g_stats}
-    fake, _ = generate(gan, g_variables, z, labels, axis_name)
-    pair = to_float(gan, batch), fake
+        return g_fakes(gan, state, batch, labels, axis_name).images
+    key = jax.random.fold_in(state.key, state.d_updates)
+    z = draw_z(gan, jax.random.fold_in(key, D_Z), len(batch), axis_name)
+    variables = {"params": state.g_params, "batch_stats": state.g_stats}
+    return generate(gan, variables, z, labels, axis_name)[0]
+
+
+def g_fakes(
+    gan: Gan,
+    state: TrainState,
+    batch: jax.Array,
+    labels: jax.Array | None,
+    axis_name: str | None,
+) -> Fakes:
+    """Fakes of a generator update, from noise of this step."""
+    key = jax.random.fold_in(state.key, state.step)
+    z = draw_z(gan, jax.random.fold_in(key, G_Z), len(batch), axis_name)
+
+    def images(params: PyTree) -> tuple[jax.Array, PyTree]:
+        variables = {"params": params, "batch_stats": state.g_stats}
+        return generate(gan, variables, z, labels, axis_name)
+
+    fake, pull, stats = jax.vjp(images, state.g_params, has_aux=True)
+    return Fakes(fake, stats, pull)
+
+
+def update_d(
+    gan: Gan,
+    state: TrainState,
+    pair: Pair,
+    labels: jax.Array | None,
+    axis_name: str | None,
+) -> tuple[TrainState, Metrics]:
+    """One step of the discriminator on (reals uint8, fakes float32)."""
+    key = jax.random.fold_in(state.key, state.d_updates)
+    pair = to_float(gan, pair[0]), pair[1]
     pair = blur(gan, jax.random.fold_in(key, D_BLUR), pair, state.step, axis_name)
     dropout = local_key(jax.random.fold_in(key, D_DROPOUT), axis_name)
 
@@ -98,48 +223,41 @@ def d_step(
     return state, metrics
 
 
-@partial(jax.jit, static_argnames=("gan", "axis_name"))
-def g_step(
+def update_g(
     gan: Gan,
     state: TrainState,
-    batch: jax.Array,
-    labels: jax.Array | None = None,
-    *,
-    axis_name: str | None = None,
+    pair: tuple[jax.Array, Fakes],
+    labels: jax.Array | None,
+    axis_name: str | None,
 ) -> tuple[TrainState, Metrics]:
-    """One generator update and its moving average; changes `g_*` and `step` only.
-
-    `batch`, uint8 [B, H, W, C], sets the number of fakes; its pixels matter to
-    relativistic losses and to the L1 term alone. Arguments and errors as in `d_step`.
-    """
-    check_labels(gan, labels)
+    """One step of the generator: G∘D as one network, with an image as hidden layer."""
     key = jax.random.fold_in(state.key, state.step)
-    real = to_float(gan, batch)
-    z = draw_z(gan, jax.random.fold_in(key, G_Z), len(batch), axis_name)
+    real, fakes = to_float(gan, pair[0]), pair[1]
     dropout = local_key(jax.random.fold_in(key, G_DROPOUT), axis_name)
     d_variables = {"params": state.d_params, "batch_stats": state.d_stats}
 
-    def objective(params: PyTree) -> tuple[jax.Array, tuple[PyTree, Metrics]]:
-        variables = {"params": params, "batch_stats": state.g_stats}
-        fake, stats = generate(gan, variables, z, labels, axis_name)
+    def objective(fake: jax.Array) -> tuple[jax.Array, Metrics]:
         blur_key = jax.random.fold_in(key, G_BLUR)
         pair = blur(gan, blur_key, (real, fake), state.step, axis_name)
-        logits, _ = discriminate_both(
-            gan, d_variables, pair, labels, dropout, axis_name
-        )
+        # Apart: nothing flows back through the reals, and few losses look at them.
+        logits = [
+            discriminate(gan, d_variables, images, labels, dropout_key, axis_name)[0]
+            for images, dropout_key in zip(pair, jax.random.split(dropout), strict=True)
+        ]
         loss = jnp.mean(gan.loss.g(*logits))
         metrics = {"g_loss": loss}
         if gan.l1:
             # Unpaired: its minimiser is the pixelwise median, whatever z is.
             metrics["l1"] = jnp.mean(jnp.abs(fake - real))
             loss += gan.l1 * metrics["l1"]
-        return loss, (stats, metrics)
+        return loss, metrics
 
-    grads, (stats, metrics) = jax.grad(objective, has_aux=True)(state.g_params)
-    grads, stats, metrics = average((grads, stats, metrics), axis_name)
+    slope, metrics = jax.grad(objective, has_aux=True)(fakes.images)
+    (grads,) = fakes.pull(slope)
+    grads, stats, metrics = average((grads, fakes.stats, metrics), axis_name)
     updates, opt = gan.g_tx.update(grads, state.g_opt, state.g_params)
     params = optax.apply_updates(state.g_params, updates)
-    images = len(batch) * axis_size(axis_name)
+    images = len(real) * axis_size(axis_name)
     ema = update_ema(
         gan, state, {"params": params, "batch_stats": stats}, images_per_step=images
     )
@@ -148,56 +266,6 @@ def g_step(
         step=state.step + 1, g_params=params, g_stats=stats, g_opt=opt, g_ema=ema
     )
     return state, metrics
-
-
-@partial(jax.jit, static_argnames=("gan", "axis_name"))
-def train_step(
-    gan: Gan,
-    state: TrainState,
-    batches: jax.Array,
-    labels: jax.Array | None = None,
-    *,
-    axis_name: str | None = None,
-) -> tuple[TrainState, Metrics]:
-    """k discriminator updates, then one of the generator: 1406.2661, Algorithm 1.
-
-    With `order="g_first"` the generator meets the discriminator as it was, and the
-    discriminator the fakes of the generator as it was. During a warm-up one player
-    keeps still; the steps count all the same.
-
-    Args:
-      gan: from `make_gan`.
-      state: the current state; not donated.
-      batches: uint8 [k, B, H, W, C], one fresh mini-batch for each discriminator
-        update; the last one also serves the generator's (relativistic) loss.
-      labels: int32 [k, B], their classes, where `gan.num_classes` asks for them.
-      axis_name: the pmap axis to average over, if any.
-
-    Returns:
-      The new state and both players' metrics, the discriminator's averaged over k.
-    """
-
-    def update(
-        state: TrainState, batch: tuple[jax.Array, jax.Array | None]
-    ) -> tuple[TrainState, Metrics]:
-        return d_step(gan, state, *batch, axis_name=axis_name)
-
-    # Unrolled: k is small, and a loop would hide the k steps from the compiler.
-    after_d, d_metrics = lax.scan(update, state, (batches, labels), unroll=True)
-    before_g = state if gan.g_first else after_d
-    last = None if labels is None else labels[-1]
-    after_g, g_metrics = g_step(gan, before_g, batches[-1], last, axis_name=axis_name)
-    # Each player's fields from its own step: with G first, D has met G's old fakes.
-    after = after_g.replace(**player(after_d, "d_"))
-    for name, steps in gan.warmup:
-        after = after.replace(
-            **jax.tree.map(
-                partial(jnp.where, state.step < steps),
-                player(state, name),
-                player(after, name),
-            )
-        )
-    return after, jax.tree.map(jnp.mean, d_metrics) | g_metrics
 
 
 # --- the pieces ---------------------------------------------------------------------
@@ -238,6 +306,7 @@ def generate(
     axis_name: str | None,
 ) -> tuple[jax.Array, PyTree]:
     """G(z) or G(z, y) in training mode, and the updated batch statistics."""
+    check_labels(gan, labels)
     images, updated = gan.generator.clone(axis_name=axis_name).apply(
         compute_in(gan.dtype, variables),
         z.astype(gan.dtype),
@@ -375,9 +444,11 @@ def update_ema(
     As in StyleGAN2-ADA (arXiv:2006.06676): an average that remembers the first noise
     for ten thousand images would hide all early progress.
     """
+    if not gan.ema_half_life:
+        return new
     seen = (state.step + 1) * images_per_step
     half_life = jnp.minimum(gan.ema_half_life, gan.ema_rampup * seen)
-    keep = 0.5 ** (images_per_step / jnp.maximum(half_life, 1e-8))
+    keep = 0.5 ** (images_per_step / half_life)
     return jax.tree.map(lambda old, x: keep * old + (1 - keep) * x, state.g_ema, new)
 
 
