@@ -94,9 +94,12 @@ class Writer:
             file.write(json.dumps(row) + "\n")
         for name, value in row.items():
             self.board.add_scalar(TAGS.get(name, f"Other/{name}"), value, step)
+        # Real and fake loss apart: their sum hides which of the two D gets wrong.
+        l1 = f", L1 {row['l1']:.3f}" if "l1" in row else ""
         self.bar.set_postfix_str(
-            f"{row['images_per_second']:.0f} img/s, "
-            f"loss D {row['d_loss']:.3f} G {row['g_loss']:.3f}, "
+            f"{row['images_per_second']:.0f} img/s, loss D {row['d_loss']:.3f} "
+            f"(real {row['real_loss']:.3f} fake {row['fake_loss']:.3f}) "
+            f"G {row['g_loss']:.3f}{l1}, "
             f"D(x) {row['d_real']:.2f}, D(G(z)) {row['d_fake']:.2f}",
             refresh=False,
         )
