@@ -6,6 +6,7 @@ Trains every config once (seed 0; the steps below), scores 10,000 samples (26,00
 Stacked MNIST) and writes experiments/results/gallery.md, a Markdown table, and
 gallery.png: a row of unselected samples per config. Runs that exist are not repeated.
 Without --faces, a folder of images, it draws 5,000 cartoon faces for image_folder.py.
+The games of loss.py have a table and a picture of their own, by loss_table.py.
 """
 
 import argparse
@@ -17,7 +18,6 @@ import matplotlib
 from PIL import Image
 
 import ganjax
-from configs.loss import LOSSES
 from experiments.cartoon_faces import draw_faces
 from experiments.runs import train_and_score, training_seconds
 from ganjax.evaluation import restore_for_use
@@ -38,7 +38,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "stacked_mnist.py": {"num_steps": 1500},
     "image_folder.py": {"num_steps": 1000},
     "goodfellow2014.py:minimax": {"num_steps": 3_000},
-    **{f"loss.py:{name}": {} for name in LOSSES},
 }
 COLUMNS = 16
 

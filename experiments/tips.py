@@ -1,6 +1,6 @@
 """Ten practical tips for training GANs: which of them is true?
 
-Command: python -m experiments.tips [--steps 2000] [--seeds 2] [--runs runs]
+Command: python -m experiments.tips [--steps 2000] [--seeds 3] [--runs runs]
 
 The fully connected GAN of configs/mlp_l1.py follows all ten tips of its source. Each
 row changes one thing: a tip dropped, or pushed further. FID and classifier score of
@@ -124,7 +124,7 @@ def train_and_score(overrides: dict[str, Any], workdir: Path, score: Any) -> Any
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     flags = parser.parse_args()
 
