@@ -2,12 +2,12 @@
 
 python -m ganjax.main --config configs/dcgan.py
 
-Mended: the first dense layer is as wide as the 7x7x256 map that it feeds; a second
-stride of 2 takes the generator from 14x14 to 28x28; the discriminator is updated at
-all; the penalty is a gradient penalty on the discriminator (arXiv:1704.00028); images
-stay in [-1, 1] on their way into it; the generator's loss has the sign that raises
-D(G(z)). Clipping of weights contradicts the penalty and is off: it is
-`--config.d_optimizer.clip_weights=0.01 --config.penalties.wgan_gp=0`.
+Mended: the first dense layer is as wide as the 7x7x256 map that it feeds; a stride of 2
+in the last layer, the one with 7x7 kernels, takes the generator from 14x14 to 28x28;
+the discriminator is updated at all; the penalty is a gradient penalty on it
+(arXiv:1704.00028); images stay in [-1, 1] on their way into it; the generator's loss
+has the sign that raises D(G(z)). Clipping of weights contradicts the penalty and is
+off: it is `--config.d_optimizer.clip_weights=0.01 --config.penalties.wgan_gp=0`.
 """
 
 from ml_collections import ConfigDict
@@ -24,11 +24,12 @@ def get_config() -> ConfigDict:
     c.checkpoint_every = 5000
     c.loss = "non_saturating"
     c.d_weights = (0.9, 0.1)
-    c.penalties = ConfigDict({"wgan_gp": 10.0})
+    c.penalties = default.penalties(wgan_gp=10.0)
     c.z_dim = 100
     c.ema_half_life = 0.0
     c.generator.hidden = ()
     c.generator.channels = (256, 128)
+    c.generator.output_kernel = 7
     c.generator.momentum = 0.8
     c.generator.activation = "keras_leaky_relu"
     c.discriminator.channels = (64, 128)
@@ -36,6 +37,6 @@ def get_config() -> ConfigDict:
     c.discriminator.activation = "keras_leaky_relu"
     c.discriminator.dropout = 0.3
     adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
-    c.g_optimizer = ConfigDict(adam)
-    c.d_optimizer = ConfigDict(adam | {"clip_weights": 0.0, "max_grad_norm": 0.0})
+    c.g_optimizer = default.optimizer(**adam)
+    c.d_optimizer = default.optimizer(**adam)
     return c

@@ -4,7 +4,26 @@ A child config calls `get_config()` and changes what differs. Fields that a chil
 command line does not know are errors.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
+
+from ganjax.penalties import PENALTIES
+
+
+def penalties(**weights: Any) -> ConfigDict:
+    """Weights by name; those that are not given are 0, which costs nothing."""
+    return ConfigDict(dict.fromkeys(PENALTIES, 0.0) | weights)
+
+
+def optimizer(name: str, **options: Any) -> ConfigDict:
+    """A key of ganjax/gan.py and optax's arguments, with these three beside them."""
+    around = {
+        "weight_decay": 0.0,  # L2 inside the gradient, as PyTorch's Adam has it
+        "max_grad_norm": 0.0,  # of all gradients together; 0: no limit
+        "clip_weights": 0.0,  # every parameter stays within ±; 0: no limit
+    }
+    return ConfigDict({"name": name} | around | options)
 
 
 def get_config() -> ConfigDict:
@@ -50,7 +69,7 @@ def get_config() -> ConfigDict:
     c.g_warmup = 0  # or only the generator
     c.num_classes = 0  # labels that both players are told; 0 is unconditional
     # Weights by name (ganjax/penalties.py): numbers, or optax schedules over steps.
-    c.penalties = ConfigDict({"r1_r2": 1.0})  # gamma of arXiv:2501.05441
+    c.penalties = penalties(r1_r2=1.0)  # gamma of arXiv:2501.05441
 
     # -- players: `name` is a key of ganjax/models, the rest fields of that module ----
     c.dtype = "float32"  # or "bfloat16": of the networks' arithmetic, no more
@@ -65,6 +84,7 @@ def get_config() -> ConfigDict:
     c.generator.momentum = 0.9  # share of running statistics that survives a step
     c.generator.activation = "leaky_relu"  # ganjax/models/layers.py
     c.generator.output = "tanh"  # its range is that of the scaled data
+    c.generator.output_kernel = 0  # side of the last kernel; 0: as the others
 
     c.discriminator = ConfigDict()
     c.discriminator.name = "dcgan"
@@ -73,18 +93,15 @@ def get_config() -> ConfigDict:
     c.discriminator.kernel = 4
     c.discriminator.stride = 2
     c.discriminator.norm = "none"  # "spectral", or "batch", but not with a penalty
+    c.discriminator.momentum = 0.9
     c.discriminator.activation = "leaky_relu"
     c.discriminator.dropout = 0.0  # rate
     c.discriminator.softmax = False  # over two classes, real and generated
 
     # -- optimisation: `name` is a key of ganjax/gan.py, the rest optax's arguments ---
     # learning_rate is a number, or a schedule: {"name": "cosine", "init_value": …, …}.
-    c.g_optimizer = ConfigDict(
-        {"name": "adam", "learning_rate": 2e-3, "b1": 0.0, "b2": 0.99}
-    )
-    c.d_optimizer = ConfigDict(
-        {"name": "adam", "learning_rate": 2e-3, "b1": 0.0, "b2": 0.99}
-    )
+    c.g_optimizer = optimizer("adam", learning_rate=2e-3, b1=0.0, b2=0.99)
+    c.d_optimizer = optimizer("adam", learning_rate=2e-3, b1=0.0, b2=0.99)
     c.ema_half_life = 10_000.0  # images after which the average has half forgotten
     c.ema_rampup = 0.06  # and at most this share of the images seen
 

@@ -33,7 +33,7 @@ def get_config(loss: str = "non_saturating") -> ConfigDict:
     c.loss = loss
     c.d_weights = (0.5, 0.5)
     c.order, c.reuse_fakes = "g_first", True  # both players at once, on one batch
-    c.penalties = ConfigDict()
+    c.penalties = default.penalties()
     c.prior = "uniform"
     c.z_dim = 100
     c.ema_half_life = 200_000.0
@@ -41,6 +41,6 @@ def get_config(loss: str = "non_saturating") -> ConfigDict:
     c.generator.update({"activation": "relu", "output": "sigmoid"})
     c.generator.update({"output_bias": -1.9, "init_scale": 0.05})
     c.discriminator = ConfigDict({"name": "maxout", "hidden": (240, 240), "pieces": 5})
-    c.g_optimizer = ConfigDict(SGD)
-    c.d_optimizer = ConfigDict(SGD)
+    c.g_optimizer = default.optimizer(**SGD)
+    c.d_optimizer = default.optimizer(**SGD)
     return c

@@ -1,6 +1,6 @@
 """What does every config reach, in how many seconds?
 
-Command: python -m experiments.gallery [--runs runs] [--faces FOLDER] [--configs NAME …]
+Command: python -m experiments.gallery [--runs runs] [--faces FOLDER]
 
 Trains every config once (seed 0; the steps below), scores 10,000 samples (26,000 of
 Stacked MNIST) and writes experiments/results/gallery.md, a Markdown table, and
@@ -109,13 +109,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--faces", type=Path)
-    parser.add_argument("--configs", nargs="+", default=list(CONFIGS))
     flags = parser.parse_args()
 
     faces = flags.faces or draw_faces(flags.runs / "cartoon_faces", num=5000)
     folder = {"data.manual_dir": str(faces)}
     results = {}
-    for name in flags.configs:
+    for name in CONFIGS:
         overrides = CONFIGS[name] | (folder if name == "image_folder.py" else {})
         num = 26_000 if name == "stacked_mnist.py" else 10_000
         workdir = run_folder(flags.runs, name)

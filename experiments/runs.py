@@ -11,8 +11,9 @@ from ml_collections import ConfigDict
 
 import ganjax
 from ganjax import parallel
+from ganjax.config import difference
 from ganjax.evaluation import evaluate_run
-from ganjax.train import steps_per_call
+from ganjax.train import plain, steps_per_call
 from ganjax.writers import read_jsonl
 
 QUIET = {"log_every": 50, "sample_every": 500, "checkpoint_every": 0, "keep": 1}
@@ -30,8 +31,7 @@ def train_and_score(
     """
     config = ganjax.load_config(f"configs/{name}", QUIET | overrides)
     marker = workdir / "metrics.json"
-    steps = [row["step"] for row in read_jsonl(workdir / "metrics.jsonl")]
-    if max(steps, default=0) != config.num_steps or not marker.exists():
+    if not finished(config, marker):
         print(f"\n{name} {overrides} in {workdir}", flush=True)
         train(config, workdir)
         if config.data.image_shape[:2] == (28, 28):  # the judge knows digits only
@@ -39,6 +39,16 @@ def train_and_score(
         else:
             marker.write_text("{}\n")
     return json.loads(marker.read_text())
+
+
+def finished(config: ConfigDict, marker: Path) -> bool:
+    """Whether `marker` holds the scores of this very config at its last step."""
+    if not marker.exists():
+        return False
+    rows = read_jsonl(marker.parent / "metrics.jsonl")
+    saved = json.loads((marker.parent / "config.json").read_text())["config"]
+    steps = max((row["step"] for row in rows), default=0)
+    return steps == config.num_steps and not difference(saved, plain(config))
 
 
 def training_seconds(name: str, overrides: dict[str, Any]) -> float:

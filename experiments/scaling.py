@@ -65,7 +65,7 @@ def run(point: dict[str, Any], steps: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "experiments.scaling", f"--steps={steps}"]
     out = subprocess.run(
         [*command, "--child", json.dumps(point)],
-        env=os.environ | {"XLA_FLAGS": flags},
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -29,7 +29,7 @@ import matplotlib
 import numpy as np
 
 import ganjax
-from experiments.runs import QUIET, mean_sd, train
+from experiments.runs import QUIET, finished, mean_sd, train
 from ganjax import data
 from ganjax.evaluation import make_scorer
 
@@ -109,14 +109,12 @@ def train_and_score(overrides: dict[str, Any], workdir: Path, score: Any) -> Any
     """FID and score of one run, from disk where it ran before."""
     config = ganjax.load_config("configs/mlp_l1.py", QUIET | overrides)
     file = workdir / "score.json"
-    if file.exists():
-        row = json.loads(file.read_text())
-        if row["step"] == config.num_steps:
-            return row
+    if finished(config, file):
+        return json.loads(file.read_text())
     state = train(config, workdir)
     gan = ganjax.make_gan(config)
     images = ganjax.sample(gan, state, num=10_000, key=jax.random.key(0))
-    row = {"step": config.num_steps} | score(images)
+    row = score(images)
     file.write_text(json.dumps(row) + "\n")
     return row
 

@@ -74,7 +74,10 @@ def make_generator(config: ConfigDict) -> nn.Module:
     shrink, pad = c.stride ** len(c.channels), (c.kernel - 1) // 2
     left = c.stride + 2 * pad - c.kernel
     start = (c.channels[0], height // shrink, width // shrink)
-    last = nn.ConvTranspose2d(c.channels[-1], colours, c.kernel, c.stride, pad, left)
+    end = c.output_kernel or c.kernel
+    end_pad = (end - 1) // 2
+    end_left = c.stride + 2 * end_pad - end
+    last = nn.ConvTranspose2d(c.channels[-1], colours, end, c.stride, end_pad, end_left)
 
     def grow(i: int, o: int) -> nn.Module:
         return nn.ConvTranspose2d(i, o, c.kernel, c.stride, pad, left, bias=False)
@@ -255,7 +258,8 @@ def make_losses(
     config: ConfigDict, g: nn.Module, d: nn.Module
 ) -> tuple[Callable, Callable]:
     """(real, fake) -> D's loss, and (real, z) -> G's loss and its fakes."""
-    ((name, weight),) = (config.penalties.to_dict() or {"none": 0.0}).items()
+    used = {k: v for k, v in config.penalties.items() if v}
+    ((name, weight),) = (used or {"none": 0.0}).items()
     penalty, weights, l1 = PENALTIES[name], tuple(config.d_weights), config.l1
     d_game, g_game = D_LOSSES[config.loss], G_LOSSES[config.loss]
 

@@ -3,6 +3,8 @@
 import importlib.util
 import sys
 from collections.abc import Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +53,19 @@ def load_config(path: str, overrides: Mapping[str, Any] | None = None) -> Config
 
 
 def override(config: ConfigDict, field: str, value: Any) -> None:
-    """Sets one dotted field of a locked config."""
+    """Sets one dotted field of a locked config.
+
+    A mapping replaces what is there: a schedule a number, other options all options.
+    """
+    *path, last = field.split(".")
     try:
-        config.update_from_flattened_dict({field: value})
+        node = reduce(getitem, path, config)
+        if isinstance(value, Mapping):
+            node[last]  # a KeyError if there is no such field
+            with node.ignore_type():
+                node[last] = ConfigDict(value)
+        else:
+            config.update_from_flattened_dict({field: value})
     except (KeyError, AttributeError) as error:
         known = ", ".join(sorted(flatten(config.to_dict())))
         raise UserError(f"config.{field} is unknown; fields: {known}") from error

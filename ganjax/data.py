@@ -192,10 +192,9 @@ def image_folder(config: Mapping[str, Any]) -> Dataset:
             "training needs 20 or more"
         )
     images = np.stack([image for _, image in pairs])
-    top = [file.relative_to(folder).parts[0] for file, _ in pairs]
-    _, labels = np.unique(top, return_inverse=True)
-    if set(top) == {file.name for file, _ in pairs}:  # no sub-folders
-        labels = np.zeros_like(labels)
+    # Sub-folders are classes; images beside them are one class together.
+    top = [file.relative_to(folder).parts[:-1][:1] for file, _ in pairs]
+    labels = np.array([sorted(set(top)).index(name) for name in top])
     test = np.arange(len(images)) % 10 == 9
     arrays = {
         "images": images[~test],
@@ -305,6 +304,9 @@ def _from_tfds(
     if not builder.is_prepared():
         print(f"preparing {name} in {data_dir}, once: about a minute", flush=True)
         _prepare(tfds, builder, manual_dir)
+    missing = {"train", "test"} - set(builder.info.splits)
+    if missing:
+        raise UserError(f"config.data.name = {name!r} has no split {min(missing)!r}")
     arrays = {
         prefix + key: value
         for prefix, split in (("", "train"), ("test_", "test"))

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
+from ganjax.config import FREE
 from ganjax.errors import UserError, choose
 from ganjax.losses import LOSSES, Loss, smooth, weigh
 from ganjax.models import DISCRIMINATORS, GENERATORS
-from ganjax.models.layers import RANGES
+from ganjax.models.layers import ACTIVATIONS, CONV, NORMS, RANGES
 from ganjax.penalties import PENALTIES, PenaltyFn
 from ganjax.priors import PRIORS, PriorFn
 
@@ -29,6 +30,8 @@ NOT_NEGATIVE = (
     *("ema_half_life", "ema_rampup", "l1", "label_smoothing", "label_flip"),
     *("instance_noise", "instance_noise_steps", "num_classes", "d_warmup", "g_warmup"),
 )
+# Fields that make no other GAN: those that a resumed run may change, and the seed.
+APART = {"seed", *FREE} - {"conv"}
 ORDERS = {"d_first": False, "g_first": True}
 DTYPES = {name: jnp.dtype(name) for name in ("float32", "bfloat16")}
 OPTIMIZERS = {"adam": optax.adam, "rmsprop": optax.rmsprop, "sgd": optax.sgd}
@@ -74,6 +77,8 @@ def make_gan(config: Mapping[str, Any]) -> Gan:
       UserError: an unknown name, a bad value, or options that contradict each other.
     """
     plain = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    plain = {k: v for k, v in plain.items() if k not in APART}
+    plain["data"] = {"image_shape": plain["data"]["image_shape"]}
     return _make_gan(json.dumps(plain, sort_keys=True), jax.default_backend())
 
 
@@ -81,15 +86,21 @@ def make_gan(config: Mapping[str, Any]) -> Gan:
 def _make_gan(config_json: str, backend: str) -> Gan:
     config = json.loads(config_json)
     try:
+        used = {k: v for k, v in config["penalties"].items() if v != 0}
+        config["penalties"] = used  # a weight of 0 costs nothing
         _check(config)
+        return _build(config, backend)
     except KeyError as error:
         raise UserError(
             f"config.{error.args[0]} is missing: configs/default.py has every field, "
             "and a checkpoint of another version may lack some"
         ) from error
-    conv = config["conv"]
-    if conv == "auto":  # GPUs and TPUs have convolution units, CPUs matrix units
-        conv = "matmul" if backend == "cpu" else "library"
+
+
+def _build(config: dict[str, Any], backend: str) -> Gan:
+    # GPUs and TPUs have convolution units, CPUs matrix units.
+    auto = {"auto": "matmul" if backend == "cpu" else "library"}
+    conv = choose(auto | {name: name for name in CONV}, config["conv"], "config.conv")
     image_shape = tuple(config["data"]["image_shape"])
     generator = _module(
         GENERATORS, config, "generator", conv=conv, image_shape=image_shape
@@ -98,9 +109,11 @@ def _make_gan(config_json: str, backend: str) -> Gan:
     return Gan(
         generator=generator,
         discriminator=_module(DISCRIMINATORS, config, "discriminator", conv=conv),
-        loss=smooth(
-            weigh(choose(LOSSES, config["loss"], "config.loss"), *config["d_weights"]),
-            config["label_smoothing"],
+        loss=weigh(
+            smooth(
+                choose(LOSSES, config["loss"], "config.loss"), config["label_smoothing"]
+            ),
+            *config["d_weights"],
         ),
         penalties=tuple(
             (
@@ -156,7 +169,7 @@ def _check(config: dict[str, Any]) -> None:
         )
     if config["reuse_fakes"] and config["n_dis"] > 1:
         raise UserError("config.reuse_fakes shares one batch of fakes: n_dis must be 1")
-    if any(config["penalties"].values()) and config["d_optimizer"].get("clip_weights"):
+    if config["penalties"] and config["d_optimizer"].get("clip_weights"):
         raise UserError(
             "config.d_optimizer.clip_weights contradicts config.penalties: both bound "
             "the critic's slope; choose one"
@@ -177,6 +190,11 @@ def _module(
     known = {field.name for field in fields(cls)} - {"parent", "name"}
     for option in options:
         choose({field: field for field in known}, option, f"a field of config.{where}")
+    norms = dict.fromkeys(getattr(cls, "NORMS", NORMS))
+    names: dict[str, Mapping[str, Any]] = {"norm": norms}
+    names |= {"activation": ACTIVATIONS, "output": RANGES}
+    for option in options.keys() & names.keys():
+        choose(names[option], str(options[option]), f"config.{where}.{option}")
     extra["num_classes"] = config["num_classes"]
     if config["num_classes"] and "num_classes" not in known:
         raise UserError(f"config.{where}.name = {spec['name']!r} can't take labels")
@@ -224,6 +242,8 @@ def optimizer(spec: dict[str, Any], where: str) -> optax.GradientTransformation:
     around = {}
     for name, transform in (BEFORE | AFTER).items():
         value = options.pop(name, 0.0)
+        if not isinstance(value, int | float):
+            raise UserError(f"{where}.{name} = {value} must be a number")
         if value < 0:
             raise UserError(f"{where}.{name} = {value} must not be negative")
         around[name] = transform(value) if value else optax.identity()

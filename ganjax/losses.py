@@ -24,6 +24,7 @@ class Loss(NamedTuple):
     g: LossFn  # the generator's
     level_free: bool = False  # only differences real − fake carry meaning
     critic: bool = False  # and they estimate the Wasserstein distance
+    boundary: float = 0.0  # the logit of an undecided discriminator
 
     def d(self, real_logits: jax.Array, fake_logits: jax.Array) -> jax.Array:
         """The discriminator's loss [B], both halves at weight one."""
@@ -87,6 +88,7 @@ LOSSES: dict[str, Loss] = {
         lambda real, fake: (real - 1) ** 2 / 2,
         lambda real, fake: fake**2 / 2,
         lambda real, fake: (fake - 1) ** 2 / 2,
+        boundary=0.5,
     ),
     # Dual form of the Wasserstein-1 distance: arXiv:1701.07875, Algorithm 1.
     "wgan": Loss(

@@ -3,7 +3,8 @@
 Called from a notebook they take plain arrays and donate nothing. Inside a `pmap` they
 take this device's share of the batch and the name of the axis; gradients, statistics
 and metrics are averaged over it. Noise is drawn for the global batch and sliced, so the
-result does not depend on the number of devices.
+result does not depend on the number of devices, but for dropout and the penalties that
+interpolate (`local_key`).
 """
 
 from collections.abc import Callable
@@ -421,7 +422,7 @@ def diagnose(gan: Gan, logits: Pair, axis_name: str | None) -> Metrics:
     critic's difference of means is its estimate of the Wasserstein distance, times its
     Lipschitz constant (arXiv:1701.07875, equation 3).
     """
-    real, fake = logits
+    real, fake = (side - gan.loss.boundary for side in logits)
     metrics = {}
     if gan.loss.level_free:
         real_mean, fake_mean = average((jnp.mean(real), jnp.mean(fake)), axis_name)
@@ -470,7 +471,8 @@ def draw_z(gan: Gan, key: jax.Array, num: int, axis_name: str | None) -> jax.Arr
 def local_key(key: jax.Array, axis_name: str | None) -> jax.Array:
     """A key of this device's own, for dropout masks and interpolating penalties.
 
-    These two are the only draws that depend on the number of devices.
+    These two are all that depends on the number of devices; DRAGAN also takes the
+    standard deviation of its own device's share of the batch.
     """
     if axis_name is None:
         return key

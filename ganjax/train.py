@@ -151,6 +151,11 @@ def restore_or_init(
             f"{checkpoints.folder.parent} holds a run with another config, not resumed "
             f"({'; '.join(changes)}): undo the change, or pass another --workdir"
         )
+    if checkpoints.latest > config.num_steps:
+        raise UserError(
+            f"{checkpoints.folder.parent} is at step {checkpoints.latest} already: "
+            f"raise config.num_steps = {config.num_steps}, or pass another --workdir"
+        )
     state = checkpoints.restore(abstract_state(gan), parallel.replicated())
     print(f"resuming from step {int(state.step)} in {checkpoints.folder}", flush=True)
     return state

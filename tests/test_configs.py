@@ -74,7 +74,7 @@ def test_layers_are_those_of_the_sources():
     assert num_params("goodfellow2014.py", "g_params") == expected
     expected = dense(784, 1200) + dense(240, 1200) + dense(240, 1)
     assert num_params("goodfellow2014.py", "d_params") == expected
-    conv = 100 * 7 * 7 * 256 + 2 * 256 + 16 * 256 * 128 + 2 * 128 + 16 * 128 + 1
+    conv = 100 * 7 * 7 * 256 + 2 * 256 + 16 * 256 * 128 + 2 * 128 + 49 * 128 + 1
     assert num_params("dcgan.py", "g_params") == conv
     conv = 16 * 64 + 64 + 16 * 64 * 128 + 128 + 7 * 7 * 128 + 1
     assert num_params("dcgan.py", "d_params") == conv

@@ -219,6 +219,9 @@ def test_sub_folders_are_labels(faces):
     dataset = data.load(folder_config(faces))
     np.testing.assert_array_equal(np.bincount(dataset.labels), [18, 18])
     assert (np.diff(dataset.labels) >= 0).all()  # a before b, as sorted
+    draw_faces(faces, num=10)  # beside the folders: a class together
+    dataset = data.load(folder_config(faces))
+    np.testing.assert_array_equal(np.bincount(dataset.labels), [9, 18, 18])
 
 
 def test_unreadable_files_are_named_and_skipped(faces, capsys):

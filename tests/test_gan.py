@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import small_config
+from jax.nn import softplus
 
 import ganjax
 from ganjax.gan import make_gan, optimizer, schedule
@@ -24,6 +25,10 @@ def test_equal_configs_give_the_same_object():
         ({"generator__output": "relu"}, "choose from: linear, sigmoid, tanh"),
         ({"d_optimizer__learning_rate": 0.0}, "learning_rate = 0.0 must be positive"),
         ({"discriminator__norm": "batch"}, "must be 'none' with a gradient penalty"),
+        ({"discriminator__norm": "layer"}, "choose from: batch, none, spectral"),
+        ({"generator__norm": "spectral"}, "generator.norm = 'spectral' is unknown"),
+        ({"generator__activation": "swish"}, "choose from: gelu, keras_leaky_relu"),
+        ({"conv": "fft"}, "config.conv = 'fft' is unknown"),
     ],
 )
 def test_bad_values_are_refused_before_anything_compiles(change, message):
@@ -32,10 +37,45 @@ def test_bad_values_are_refused_before_anything_compiles(change, message):
 
 
 def test_clipping_contradicts_a_penalty():
-    config = small_config().unlock()
-    config.d_optimizer.clip_weights = 0.01
+    config = small_config(d_optimizer__clip_weights=0.01)
     with pytest.raises(ganjax.UserError, match="clip_weights contradicts"):
         make_gan(config)
+    config.penalties.r1_r2 = 0.0
+    assert make_gan(config).penalties == ()
+
+
+def test_penalty_of_weight_zero_is_none():
+    config = small_config(penalties__r1_r2=0.0, discriminator__norm="batch")
+    assert make_gan(config).penalties == ()
+
+
+def test_seed_cadence_and_place_of_data_make_no_other_gan():
+    other = {"seed": 3, "log_every": 7, "num_steps": 5, "data__data_dir": "elsewhere"}
+    assert make_gan(small_config()) is make_gan(small_config(**other))
+
+
+def test_smoothing_and_weights_go_together():
+    """Target .9 on reals, whatever the weights of the halves."""
+    gan = make_gan(
+        small_config(
+            **{"loss": "non_saturating", "label_smoothing": 0.1},
+            d_weights=(0.9, 0.2),
+        )
+    )
+    real, fake = jnp.array([0.7]), jnp.array([-0.4])
+    expected = 0.9 * (0.9 * softplus(-0.7) + 0.1 * softplus(0.7)) + 0.2 * softplus(-0.4)
+    np.testing.assert_allclose(gan.loss.d(real, fake), [expected], rtol=1e-6)
+
+
+def test_a_mapping_replaces_a_number_or_all_options():
+    fall = {"name": "linear", "init_value": 1.0, "end_value": 0.0}
+    fall |= {"transition_steps": 10}
+    config = small_config(penalties__r1_r2=fall, d_optimizer={"name": "sgd"})
+    ((name, _, weight),) = make_gan(small_config(penalties__r1_r2=fall)).penalties
+    assert (name, float(weight(5))) == ("r1_r2", 0.5)
+    assert config.d_optimizer.to_dict() == {"name": "sgd"}
+    with pytest.raises(ganjax.UserError, match="config.penalties.r3 is unknown"):
+        small_config(penalties__r3=fall)
 
 
 def test_unknown_fields_of_players_and_optimisers_are_named():

@@ -368,6 +368,14 @@ def test_noise_of_the_options_does_not_depend_on_the_devices(option):
     )
 
 
+def test_least_squares_discriminator_is_undecided_at_one_half():
+    gan = small_gan(loss="lsgan")
+    half = jnp.full(4, 0.5)
+    metrics = diagnose(gan, (half, half), None)
+    np.testing.assert_allclose(metrics["d_real"], 0.5)
+    np.testing.assert_allclose(metrics["real_loss"], np.log(2), rtol=1e-6)
+
+
 def test_critic_reports_the_distance_of_the_means():
     gan = small_gan(loss="wgan", penalties={})
     real, fake = np.array([3.0, 5.0]), np.array([1.0, -4.0])

@@ -78,6 +78,8 @@ def test_changed_mathematics_or_data_are_not_resumed(config, tmp_path, mnist):
     before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file()}
     with pytest.raises(ganjax.UserError, match=r"loss: relativistic -> hinge"):
         train.train_and_evaluate(config(num_steps=4, loss="hinge"), workdir)
+    with pytest.raises(ganjax.UserError, match="at step 2 already: raise config.num_s"):
+        train.train_and_evaluate(config(num_steps=1), workdir)
     other = Checkpoints(workdir)
     metadata = other.metadata() | {"data": {"sha256": "0", "source": "elsewhere"}}
     gan = ganjax.make_gan(config())

@@ -9,6 +9,7 @@ from math import prod
 import jax
 from flax import linen as nn
 
+from ganjax.errors import UserError
 from ganjax.models.layers import (
     ACTIVATIONS,
     OUTPUTS,
@@ -32,6 +33,7 @@ class Generator(nn.Module):
     momentum: float = 0.9
     activation: str = "leaky_relu"
     output: str = "tanh"
+    output_kernel: int = 0  # of the last layer; 0: as the others
     num_classes: int = 0  # 0: unconditional
     conv: str = "matmul"
     axis_name: str | None = None
@@ -43,7 +45,10 @@ class Generator(nn.Module):
         height, width, colours = self.image_shape
         shrink = self.stride ** len(self.channels)
         if height % shrink or width % shrink:
-            raise ValueError(f"{height}x{width} images can't shrink by {shrink}")
+            raise UserError(
+                f"{height}x{width} images can't shrink {len(self.channels)} times by "
+                f"{self.stride}: change config.data.image_shape or generator.channels"
+            )
         start = (height // shrink, width // shrink, self.channels[0])
 
         def finish(x: jax.Array) -> jax.Array:
@@ -53,8 +58,8 @@ class Generator(nn.Module):
         def dense(features: int) -> nn.Dense:
             return nn.Dense(features, bias, kernel_init=nn.initializers.he_normal())
 
-        def grow(features: int, bias: bool) -> ConvTranspose:
-            return ConvTranspose(features, self.kernel, self.stride, self.conv, bias)
+        def grow(features: int, kernel: int, bias: bool) -> ConvTranspose:
+            return ConvTranspose(features, kernel, self.stride, self.conv, bias)
 
         bias = self.norm == "none"  # a norm has its own, and would cancel this one
         z = WithLabel(self.num_classes)(z, labels)
@@ -62,12 +67,15 @@ class Generator(nn.Module):
             z = finish(dense(features)(z))
         x = finish(dense(prod(start))(z).reshape(-1, *start))
         for features in self.channels[1:]:
-            x = finish(grow(features, bias)(x))
-        return OUTPUTS[self.output](grow(colours, bias=True)(x))
+            x = finish(grow(features, self.kernel, bias)(x))
+        last = grow(colours, self.output_kernel or self.kernel, bias=True)
+        return OUTPUTS[self.output](last(x))
 
 
 class Discriminator(nn.Module):
     """float32 [B, H, W, C] -> logits float32 [B]."""
+
+    NORMS = ("none", "batch", "spectral")
 
     channels: tuple[int, ...] = (32, 64)
     hidden: tuple[int, ...] = (256,)  # dense layers after the last feature map

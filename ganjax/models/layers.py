@@ -33,6 +33,7 @@ OUTPUTS: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "linear": (-1.0, 1.0)}
 
+NORMS = ("none", "batch")
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
