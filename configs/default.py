@@ -35,7 +35,8 @@ def get_config() -> ConfigDict:
     c.batch_size = 64  # images, over all devices together
     c.n_dis = 1  # discriminator updates a step: k in arXiv:1406.2661, Algorithm 1
 
-    # Cadences, in steps; 0 is never. Changing them never changes the mathematics.
+    # Cadences, in steps, and once at the end; 0: only at the end, evaluation not even
+    # then. Changing them never changes the mathematics.
     c.log_every = 10
     c.sample_every = 250
     c.sample_num = 64  # pictures in a grid
