@@ -3,7 +3,8 @@
 python -m ganjax.main --config configs/goodfellow2014.py
 python -m ganjax.main --config configs/goodfellow2014.py:minimax
 
-The paper trains for hundreds of epochs; 20,000 steps are 33. The first output bias is
+The paper trains for hundreds of epochs; 60,000 steps are 100, in 20 minutes on 2 cores of
+an AMD EPYC. The first output bias is
 the mean pixel's logit, a scalar, where the original has one per pixel. Samples come
 from an average of the generator over the last epochs, which training never sees: at a
 learning rate of .1 the last parameters are a snapshot in the middle of a storm.
@@ -26,7 +27,7 @@ SGD = {
 
 def get_config(loss: str = "non_saturating") -> ConfigDict:
     c = default.get_config()
-    c.num_steps = 20_000
+    c.num_steps = 60_000
     c.batch_size = 100
     c.sample_every = 1000
     c.checkpoint_every = 5000

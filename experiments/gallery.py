@@ -101,7 +101,7 @@ def plot(names: list[str], runs: Path) -> None:
         axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
         axis.spines[:].set_visible(False)
     path = RESULTS / "gallery.png"
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=80, bbox_inches="tight")
     Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
 
 
