@@ -31,6 +31,7 @@ RESULTS = Path(__file__).parent / "results"
 CONFIGS: dict[str, dict[str, Any]] = {
     "mnist.py": {},
     "conditional.py": {},
+    "mnist_best.py": {},
     "goodfellow2014.py": {},
     "mlp_l1.py": {"num_steps": 9370},
     "mlp_l1.py:walkthrough": {"num_steps": 9370},

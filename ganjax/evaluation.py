@@ -47,7 +47,7 @@ def sample_run(workdir: Path, out: Path, num: int, seed: int) -> None:
     """
     gan, state, _ = restore_for_use(workdir)
     sampling.export(gan, state, out, num, jax.random.key(seed))
-    print(f"{num} samples of step {int(state.step)} in {out}")
+    print(f"samples of step {int(state.step)} in {out}")
 
 
 def evaluate_run(workdir: Path, num: int, seed: int, parzen: bool) -> None:

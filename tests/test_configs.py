@@ -17,6 +17,7 @@ CONFIGS = [
     "mlp_l1.py",
     "mlp_l1.py:walkthrough",
     "mnist.py",
+    "mnist_best.py",
     "stacked_mnist.py",
     *(f"loss.py:{name}" for name in LOSSES),
 ]
