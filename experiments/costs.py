@@ -22,6 +22,8 @@ import numpy as np
 
 import ganjax
 
+AROUND = r"jit\((run|train_step)\)/|while/body/closed_call/"  # every operation
+
 
 def trace(config_path: str, steps: int) -> tuple[list[dict], dict[str, str]]:
     """Events of the profiler, and what each compiled operation stems from."""
@@ -61,9 +63,7 @@ def main() -> None:
     total: collections.Counter[str] = collections.Counter()
     for event in events:
         if event.get("ph") == "X" and event["name"] in origin:  # a complete event
-            name = re.sub(
-                r"jit\(train_step\)/|while/body/closed_call/", "", origin[event["name"]]
-            )
+            name = re.sub(AROUND, "", origin[event["name"]])
             total[name] += event["dur"] / flags.steps
     print("| µs a step | share | operation |\n|---:|---:|---|")
     for name, time in total.most_common(flags.num):
