@@ -12,7 +12,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from configs import conditional, default
+from configs import conditional
+from ganjax.config import override
 
 
 def falling(start: float, share: float, steps: int) -> dict[str, Any]:
@@ -28,9 +29,8 @@ def get_config() -> ConfigDict:
     c.generator.channels = (64, 32)
     c.discriminator.channels = (32, 64)
     c.generator.hidden = c.discriminator.hidden = (256,)
-    c.penalties = default.penalties(r1_r2=falling(0.25, 0.1, c.num_steps))
-    adam = {"learning_rate": falling(2e-3, 0.25, c.num_steps), "b1": 0.0, "b2": 0.99}
-    c.g_optimizer = default.optimizer("adam", **adam)
-    c.d_optimizer = default.optimizer("adam", **adam)
+    override(c, "penalties.r1_r2", falling(0.25, 0.1, c.num_steps))
+    for player in ("g_optimizer", "d_optimizer"):
+        override(c, f"{player}.learning_rate", falling(2e-3, 0.25, c.num_steps))
     c.ema_half_life = 200_000.0
     return c

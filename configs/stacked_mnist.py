@@ -12,6 +12,7 @@ where real images have .0247. The paper reaches 1,000 and .029 on GPUs.
 from ml_collections import ConfigDict
 
 from configs import default
+from ganjax.config import override
 
 
 def get_config() -> ConfigDict:
@@ -23,5 +24,5 @@ def get_config() -> ConfigDict:
     c.generator.hidden = c.discriminator.hidden = (256,)
     c.generator.channels, c.discriminator.channels = (64, 32), (32, 64)
     fall = {"name": "exponential", "init_value": 1.0, "transition_steps": 2000}
-    c.penalties = default.penalties(r1_r2=fall | {"decay_rate": 0.1, "end_value": 0.1})
+    override(c, "penalties.r1_r2", fall | {"decay_rate": 0.1, "end_value": 0.1})
     return c

@@ -3,10 +3,10 @@
 Command: python -m experiments.costs [--config configs/mnist.py] [--num 20]
 
 Runs `ganjax.train_step` under `jax.profiler` and adds up the time of every operation,
-named by the network, layer and primitive that it was compiled from: `D`, `G`, and which
-derivative, `jvp` for forward passes, `transpose(jvp)` for backward ones, twice where a
-penalty is differentiated. Shares are of the time in which any operation ran; since
-small ones run side by side, they add up to more than the step.
+named by the network, layer and primitive that it was compiled from, and by the
+derivative: `jvp` for forward passes, `transpose(jvp)` for backward ones, twice where a
+penalty is differentiated. Shares are of the sum over all operations, which exceeds the
+step's time where some run side by side.
 """
 
 import argparse

@@ -27,7 +27,10 @@ from typing import Any
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
-POINT = {"devices": 1, "batch_size": 64, "width": 1.0, "optimizer": "adam"}
+POINT = {"devices": 1, "batch_size": 64, "width": 1.0, "optimizers": {}}
+SGD = dict.fromkeys(
+    ("g_optimizer", "d_optimizer"), {"name": "sgd", "learning_rate": 0.02}
+)
 AXES: dict[str, list[float]] = {
     "devices": [1, 2, 4, 8],
     "batch_size": [16, 32, 64, 128, 256],
@@ -40,13 +43,10 @@ def child(point: dict[str, Any], steps: int) -> dict[str, Any]:
     import jax
 
     import ganjax
-    from configs import default
     from ganjax import data, parallel
 
-    config = ganjax.load_config("configs/mnist.py", {"batch_size": point["batch_size"]})
-    if point["optimizer"] == "sgd":
-        config.g_optimizer = default.optimizer("sgd", learning_rate=0.02)
-        config.d_optimizer = default.optimizer("sgd", learning_rate=0.02)
+    overrides = {"batch_size": point["batch_size"]} | point["optimizers"]
+    config = ganjax.load_config("configs/mnist.py", overrides)
     for player in (config.generator, config.discriminator):
         for field in ("hidden", "channels"):
             player[field] = tuple(int(w * point["width"]) for w in player[field])
@@ -124,7 +124,7 @@ def main() -> None:
         for name, values in AXES.items()
     }
     sgd = [
-        run(POINT | {"devices": n, "optimizer": "sgd"}, flags.steps)
+        run(POINT | {"devices": n, "optimizers": SGD}, flags.steps)
         for n in AXES["devices"]
     ]
 

@@ -71,20 +71,18 @@ def make_generator(config: ConfigDict) -> nn.Module:
         layers += [nn.Linear(widths[-1], height * width * colours)]
         layers += [OUTPUTS[c.output](), nn.Unflatten(1, (colours, height, width))]
         return nn.Sequential(*layers)
-    shrink, pad = c.stride ** len(c.channels), (c.kernel - 1) // 2
-    left = c.stride + 2 * pad - c.kernel
+    shrink = c.stride ** len(c.channels)
     start = (c.channels[0], height // shrink, width // shrink)
-    end = c.output_kernel or c.kernel
-    end_pad = (end - 1) // 2
-    end_left = c.stride + 2 * end_pad - end
-    last = nn.ConvTranspose2d(c.channels[-1], colours, end, c.stride, end_pad, end_left)
 
-    def grow(i: int, o: int) -> nn.Module:
-        return nn.ConvTranspose2d(i, o, c.kernel, c.stride, pad, left, bias=False)
+    def grow(i: int, o: int, kernel: int = c.kernel, bias: bool = False) -> nn.Module:
+        pad = (kernel - 1) // 2
+        left = c.stride + 2 * pad - kernel
+        return nn.ConvTranspose2d(i, o, kernel, c.stride, pad, left, bias=bias)
 
     layers += [dense(widths[-1], prod(start)), nn.Unflatten(1, start)]
     layers += finish(start[0], nn.BatchNorm2d)
     layers += chain(c.channels, grow, partial(finish, norm=nn.BatchNorm2d))
+    last = grow(c.channels[-1], colours, c.output_kernel or c.kernel, bias=True)
     return nn.Sequential(*layers, last, OUTPUTS[c.output]())
 
 

@@ -193,8 +193,8 @@ def image_folder(config: Mapping[str, Any]) -> Dataset:
         )
     images = np.stack([image for _, image in pairs])
     # Sub-folders are classes; images beside them are one class together.
-    top = [file.relative_to(folder).parts[:-1][:1] for file, _ in pairs]
-    labels = np.array([sorted(set(top)).index(name) for name in top])
+    top = ["".join(file.relative_to(folder).parts[:-1][:1]) for file, _ in pairs]
+    _, labels = np.unique(top, return_inverse=True)
     test = np.arange(len(images)) % 10 == 9
     arrays = {
         "images": images[~test],

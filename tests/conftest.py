@@ -62,11 +62,8 @@ def small_sgd_gan(**overrides):
 
     Adam's first steps are signs of gradients and blow rounding up to its full step.
     """
-    config = small_config(**overrides).copy_and_resolve_references()
-    config.unlock()
-    for player in ("g_optimizer", "d_optimizer"):
-        config[player] = {"name": "sgd", "learning_rate": 0.1}
-    return ganjax.make_gan(config)
+    sgd = {"name": "sgd", "learning_rate": 0.1}
+    return small_gan(**overrides, g_optimizer=sgd, d_optimizer=sgd)
 
 
 def assert_identical(a, b):
