@@ -26,21 +26,39 @@ from jax import lax
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
-def _margins(k: int, s: int) -> tuple[int, int]:
-    """Pixels that SAME adds before and after, where s divides the image."""
-    return (k - s) // 2, k - s - (k - s) // 2
+# s×s of [B, H, W, C]: plane i, j has pixel i, j of every s×s block of an image.
+Planes = list[list[jax.Array]]
+
+
+def _split(x: jax.Array, s: int) -> Planes:
+    """[B, sH, sW, C] to its planes."""
+    b, h, w, c = x.shape
+    rows = jnp.split(x.reshape(b, h // s, s, w // s, s * c), s, axis=2)
+    return [jnp.split(row[:, :, 0], s, axis=-1) for row in rows]
+
+
+def _join(planes: Planes) -> jax.Array:
+    """The inverse of `_split`."""
+    image = jnp.stack([jnp.stack(row, axis=3) for row in planes], axis=2)
+    b, h, s, w, _, c = image.shape
+    return image.reshape(b, h * s, w * s, c)
+
+
+def _look(planes: Planes, m: int, n: int, h: int, w: int) -> jax.Array:
+    """[B, h, w, C]: every s-th pixel of the image from pixel (m, n) on."""
+    s = len(planes)
+    return planes[m % s][n % s][:, m // s : m // s + h, n // s : n // s + w]
 
 
 def _patches(x: jax.Array, k: int, s: int) -> jax.Array:
     """[B, sH, sW, I] -> [B·H·W, k·k·I]: what the taps of a kernel see, side by side."""
-    height, width, channels = x.shape[1:]
-    x = jnp.pad(x, ((0, 0), _margins(k, s), _margins(k, s), (0, 0)))
-    taps = [
-        x[:, m : m + height - s + 1 : s, n : n + width - s + 1 : s]
-        for m in range(k)
-        for n in range(k)
-    ]
-    return jnp.concatenate(taps, axis=-1).reshape(-1, k * k * channels)
+    b, h, w, i = x.shape
+    low = (k - s) // 2  # that SAME adds before; after, as much as fills whole blocks
+    high = -k % s + k - s - low
+    planes = _split(jnp.pad(x, ((0, 0), (low, high), (low, high), (0, 0))), s)
+    size = h // s, w // s
+    seen = [_look(planes, m, n, *size) for m in range(k) for n in range(k)]
+    return jnp.concatenate(seen, axis=-1).reshape(-1, k * k * i)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -55,29 +73,23 @@ def conv(x: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
 def conv_adjoint(y: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
     """∂T/∂x: [B, H, W, O], [k, k, I, O] -> [B, sH, sW, I]; k is at least s.
 
-    One product gives what every tap adds to the image. A tap reaches one pixel of each
-    s×s block: there are s×s planes to add to, and in a plane taps are a shift apart.
+    One product gives what every tap adds to the image. A tap meets one pixel of each
+    s×s block, so it adds to one plane.
     """
     b, h, w, o = y.shape
     k, _, i, _ = kernel.shape
     product = y.reshape(-1, o) @ kernel.transpose(3, 0, 1, 2).reshape(o, -1)
-    taps = iter(jnp.split(product.reshape(b, h, w, -1), k * k, axis=-1))
-    more = -(-k // s) - 1  # blocks that a kernel covers, but for the first
+    taps = iter(jnp.split(product.reshape(b, h, w, k * k * i), k * k, axis=-1))
     planes: list[list[Any]] = [[0.0] * s for _ in range(s)]
+    more = -(-k // s) - 1  # blocks that a kernel meets, but for the first
     for m in range(k):
         for n in range(k):
             down, right = (m // s, more - m // s), (n // s, more - n // s)
             shifted = jnp.pad(next(taps), ((0, 0), down, right, (0, 0)))
             planes[m % s][n % s] += shifted
-    low, _ = _margins(k, s)
-
-    def look(m: int, n: int) -> jax.Array:
-        """Every s-th pixel from (m, n) on."""
-        return planes[m % s][n % s][:, m // s : m // s + h, n // s : n // s + w]
-
+    low = (k - s) // 2
     inside = range(low, low + s)
-    rows = [jnp.stack([look(m, n) for n in inside], axis=3) for m in inside]
-    return jnp.stack(rows, axis=2).reshape(b, s * h, s * w, i)
+    return _join([[_look(planes, m, n, h, w) for n in inside] for m in inside])
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
