@@ -79,7 +79,7 @@ def get_config() -> ConfigDict:
     c.generator.name = "dcgan"
     c.generator.hidden = (128,)  # widths of the dense layers
     c.generator.channels = (32, 16)  # one feature map per resolution, coarse to fine
-    c.generator.kernel = 4  # side of the kernels; a multiple of the stride is fastest
+    c.generator.kernel = 4  # side of the kernels
     c.generator.stride = 2  # growth per feature map
     c.generator.norm = "batch"  # or "none"
     c.generator.momentum = 0.9  # share of running statistics that survives a step

@@ -23,19 +23,20 @@ def test_same_as_flax(which, kernel, stride, implementation):
     params = flax.init(jax.random.key(1), x)
 
     def penalised(module):
-        """Forward, both gradients, and the gradient of a gradient penalty."""
+        """Forward, both gradients, and gradients of penalties on either gradient."""
 
         def scalar(params, x):
             y = jnp.tanh(module.apply(params, x))
             return jnp.sum(y * jnp.cos(jnp.arange(y.size).reshape(y.shape)))
 
-        def penalty(params):
-            return jnp.sum(jax.grad(scalar, argnums=1)(params, x) ** 2)
+        def penalty(params, x):
+            gradients = jax.grad(scalar, argnums=(0, 1))(params, x)
+            return sum(jnp.sum(g**2) for g in jax.tree.leaves(gradients))
 
         return (
             module.apply(params, x),
             jax.grad(scalar, argnums=(0, 1))(params, x),
-            jax.grad(penalty)(params),
+            jax.grad(penalty, argnums=(0, 1))(params, x),
         )
 
     expected, actual = penalised(flax), penalised(ours)

@@ -21,44 +21,50 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
-# s×s of [B, H, W, C]: plane i, j has pixel i, j of every s×s block of an image.
-Planes = list[list[jax.Array]]
+def _blocks(k: int, s: int) -> list[tuple[int, int, int, int]]:
+    """A kernel as s×s blocks of taps: row, column, height, width; the last are smaller.
+
+    >>> _blocks(3, 2)
+    [(0, 0, 2, 2), (0, 1, 2, 1), (1, 0, 1, 2), (1, 1, 1, 1)]
+    """
+    sides = list(enumerate(min(s, k - start) for start in range(0, k, s)))
+    return [(m, n, rows, columns) for m, rows in sides for n, columns in sides]
 
 
-def _split(x: jax.Array, s: int) -> Planes:
-    """[B, sH, sW, C] to its planes."""
-    b, h, w, c = x.shape
-    rows = jnp.split(x.reshape(b, h // s, s, w // s, s * c), s, axis=2)
-    return [jnp.split(row[:, :, 0], s, axis=-1) for row in rows]
-
-
-def _join(planes: Planes) -> jax.Array:
-    """The inverse of `_split`."""
-    image = jnp.stack([jnp.stack(row, axis=3) for row in planes], axis=2)
-    b, h, s, w, _, c = image.shape
-    return image.reshape(b, h * s, w * s, c)
-
-
-def _look(planes: Planes, m: int, n: int, h: int, w: int) -> jax.Array:
-    """[B, h, w, C]: every s-th pixel of the image from pixel (m, n) on."""
-    s = len(planes)
-    return planes[m % s][n % s][:, m // s : m // s + h, n // s : n // s + w]
+def _split(x: jax.Array, k: int, s: int, axis: int) -> list[jax.Array]:
+    """An axis of k·k·I along the blocks of taps."""
+    taps = np.cumsum([rows * columns for _, _, rows, columns in _blocks(k, s)])
+    return jnp.split(x, taps[:-1] * (x.shape[axis] // k**2), axis)
 
 
 def _patches(x: jax.Array, k: int, s: int) -> jax.Array:
-    """[B, sH, sW, I] -> [B·H·W, k·k·I]: what the taps of a kernel see, side by side."""
+    """[B, sH, sW, I] -> [B·H·W, k·k·I]: what a kernel sees, block by block."""
     b, h, w, i = x.shape
-    low = (k - s) // 2  # that SAME adds before; after, as much as fills whole blocks
-    high = -k % s + k - s - low
-    planes = _split(jnp.pad(x, ((0, 0), (low, high), (low, high), (0, 0))), s)
-    size = h // s, w // s
-    seen = [_look(planes, m, n, *size) for m in range(k) for n in range(k)]
-    return jnp.concatenate(seen, axis=-1).reshape(-1, k * k * i)
+    low = (k - s) // 2
+    edge = (low, -k % s + k - s - low)  # as SAME has it, and up to whole blocks
+    x = jnp.pad(x, ((0, 0), edge, edge, (0, 0)))
+    x = x.reshape(b, x.shape[1] // s, s, x.shape[2] // s, s, i).swapaxes(2, 3)
+    h, w = h // s, w // s
+    seen = [
+        x[:, m : m + h, n : n + w, :rows, :columns].reshape(b * h * w, -1)
+        for m, n, rows, columns in _blocks(k, s)
+    ]
+    return jnp.concatenate(seen, axis=-1)
+
+
+def _matrix(kernel: jax.Array, s: int) -> jax.Array:
+    """[k, k, I, O] -> [k·k·I, O] in the order of patches."""
+    k, _, _, o = kernel.shape
+    places = [(m * s, n * s) for m, n, _, _ in _blocks(k, s)]
+    return jnp.concatenate(
+        [kernel[m : m + s, n : n + s].reshape(-1, o) for m, n in places]
+    )
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -66,30 +72,28 @@ def conv(x: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
     """∂T/∂y: [B, sH, sW, I], [k, k, I, O] -> [B, H, W, O]; k is at least s."""
     b, h, w, _ = x.shape
     k, _, _, o = kernel.shape
-    return (_patches(x, k, s) @ kernel.reshape(-1, o)).reshape(b, h // s, w // s, o)
+    return (_patches(x, k, s) @ _matrix(kernel, s)).reshape(b, h // s, w // s, o)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv_adjoint(y: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
     """∂T/∂x: [B, H, W, O], [k, k, I, O] -> [B, sH, sW, I]; k is at least s.
 
-    One product gives what every tap adds to the image. A tap meets one pixel of each
-    s×s block, so it adds to one plane.
+    One product gives what every block of taps adds to the image, a block further each.
     """
     b, h, w, o = y.shape
     k, _, i, _ = kernel.shape
-    product = y.reshape(-1, o) @ kernel.transpose(3, 0, 1, 2).reshape(o, -1)
-    taps = iter(jnp.split(product.reshape(b, h, w, k * k * i), k * k, axis=-1))
-    planes: list[list[Any]] = [[0.0] * s for _ in range(s)]
-    more = -(-k // s) - 1  # blocks that a kernel meets, but for the first
-    for m in range(k):
-        for n in range(k):
-            down, right = (m // s, more - m // s), (n // s, more - n // s)
-            shifted = jnp.pad(next(taps), ((0, 0), down, right, (0, 0)))
-            planes[m % s][n % s] += shifted
+    parts = _split(y.reshape(-1, o) @ _matrix(kernel, s).T, k, s, axis=1)
+    image: Any = 0.0
+    more = -(-k // s) - 1  # blocks
+    for part, (m, n, rows, columns) in zip(parts, _blocks(k, s), strict=True):
+        shift = (m, more - m), (n, more - n)
+        rest = (0, s - rows), (0, s - columns)
+        part = part.reshape(b, h, w, rows, columns, i)
+        image += jnp.pad(part, ((0, 0), *shift, *rest, (0, 0)))
+    image = image.swapaxes(2, 3).reshape(b, s * (h + more), s * (w + more), i)
     low = (k - s) // 2
-    inside = range(low, low + s)
-    return _join([[_look(planes, m, n, h, w) for n in inside] for m in inside])
+    return image[:, low : low + s * h, low : low + s * w]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -98,8 +102,16 @@ def kernel_gradient(x: jax.Array, y: jax.Array, k: int, s: int) -> jax.Array:
     i, o = x.shape[-1], y.shape[-1]
     # Without the barrier XLA multiplies by a transposed matrix, which takes twice as
     # long as a product after a transposition.
-    patches = lax.optimization_barrier(_patches(x, k, s).T)
-    return (patches @ y.reshape(-1, o)).reshape(k, k, i, o)
+    matrix = lax.optimization_barrier(_patches(x, k, s).T) @ y.reshape(-1, o)
+    blocks = [
+        part.reshape(rows, columns, i, o)
+        for part, (_, _, rows, columns) in zip(
+            _split(matrix, k, s, axis=0), _blocks(k, s), strict=True
+        )
+    ]
+    r = -(-k // s)
+    rows = [jnp.concatenate(blocks[m * r : m * r + r], axis=1) for m in range(r)]
+    return jnp.concatenate(rows)
 
 
 def _forward(function: Callable[..., jax.Array]) -> Callable[..., Any]:
