@@ -100,8 +100,8 @@ def conv_adjoint(y: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
 def kernel_gradient(x: jax.Array, y: jax.Array, k: int, s: int) -> jax.Array:
     """∂T/∂k: [B, sH, sW, I], [B, H, W, O] -> [k, k, I, O]."""
     i, o = x.shape[-1], y.shape[-1]
-    # Without the barrier XLA multiplies by a transposed matrix, which takes twice as
-    # long as a product after a transposition.
+    # Without the barrier XLA multiplies by a transposed matrix, which takes up to twice
+    # as long as a product after a transposition.
     matrix = lax.optimization_barrier(_patches(x, k, s).T) @ y.reshape(-1, o)
     blocks = [
         part.reshape(rows, columns, i, o)
