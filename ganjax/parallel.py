@@ -46,13 +46,6 @@ def check_batch_size(batch: int) -> None:
         )
 
 
-@jax.jit
-def all_finite(tree: PyTree) -> jax.Array:
-    """Whether every number in a tree is finite, bool []."""
-    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    return jnp.array([jnp.isfinite(x).all() for x in leaves]).all()
-
-
 def shard_indices(indices: np.ndarray, chunk: int) -> np.ndarray:
     """int32 [n, k, B] -> [devices, chunk, k, B / devices], padded from n to `chunk`."""
     devices = jax.local_device_count()

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -52,7 +53,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
     chunk = steps_per_call(config, gan)
     train_chunk = parallel.make_train_chunk(gan, chunk)
     labels = check_labels(gan, dataset)
-    train_data = parallel.replicate((dataset.images, labels))
+    train_data = jax.device_put((dataset.images, labels), parallel.replicated())
     score = make_scorer(dataset) if config.evaluate_every else None
     best = Checkpoints(workdir / "best", keep=1) if score else checkpoints
     key = jax.random.fold_in(jax.random.key(config.seed), GRID_NOISE)
@@ -143,9 +144,13 @@ def restore_or_init(
       UserError: the work folder holds a run of other mathematics or on other data.
     """
     if checkpoints.latest is None:
-        options = ONCE.get(jax.default_backend())
-        init = jax.jit(init_state, static_argnums=0, compiler_options=options)
-        return parallel.replicate(init(gan, jax.random.key(config.seed)))
+        init = jax.jit(
+            init_state,
+            static_argnums=0,
+            out_shardings=parallel.replicated(),
+            compiler_options=ONCE.get(jax.default_backend()),
+        )
+        return init(gan, jax.random.key(config.seed))
     old = checkpoints.metadata()
     changes = difference(old["config"], metadata["config"])
     if old["data"]["sha256"] != metadata["data"]["sha256"]:
@@ -192,11 +197,8 @@ def steps_per_call(config: ConfigDict, gan: Gan) -> int:
         return config.steps_per_call
     if jax.default_backend() != "cpu":
         return 100
-    state = abstract_state(gan)
-    batch = jax.ShapeDtypeStruct((2, *gan.generator.image_shape), np.uint8)
-    labels = jax.ShapeDtypeStruct((2,), np.int32) if gan.num_classes else None
-    step = jax.make_jaxpr(lambda s, b, y: ganjax.g_step(gan, s, b, y))
-    program = step(state, batch, labels)
+    # Flax runs both networks to initialise them.
+    program = jax.make_jaxpr(lambda key: init_state(gan, key))(jax.random.key(0))
     return 1 if "conv_general_dilated" in str(program) else 10
 
 
@@ -223,10 +225,16 @@ def save(
 ) -> None:
     """Checkpoints a state, but never one that is not finite."""
     writer.flush()
-    if not parallel.all_finite(state):
+    if not all_finite(state):
         raise UserError(diverged("a parameter is not finite", int(state.step)))
     checkpoints.save(int(state.step), state, metadata)
     writer.restart_clock()
+
+
+def all_finite(state: TrainState) -> bool:
+    """Whether every number of a state is finite; on the host, where it is written."""
+    leaves = [x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return all(np.isfinite(x).all() for x in jax.device_get(leaves))
 
 
 class StopSignal:

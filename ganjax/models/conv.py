@@ -27,8 +27,11 @@ from jax import lax
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
-def _blocks(k: int, s: int) -> list[tuple[int, int, int, int]]:
-    """A kernel as s×s blocks of taps: row, column, height, width; the last are smaller.
+Block = tuple[int, int, int, int]  # row and column of blocks, rows and columns of taps
+
+
+def _blocks(k: int, s: int) -> list[Block]:
+    """A kernel as s×s blocks of taps; those at its end are smaller.
 
     >>> _blocks(3, 2)
     [(0, 0, 2, 2), (0, 1, 2, 1), (1, 0, 1, 2), (1, 1, 1, 1)]
@@ -37,18 +40,24 @@ def _blocks(k: int, s: int) -> list[tuple[int, int, int, int]]:
     return [(m, n, rows, columns) for m, rows in sides for n, columns in sides]
 
 
-def _split(x: jax.Array, k: int, s: int, axis: int) -> list[jax.Array]:
-    """An axis of k·k·I along the blocks of taps."""
-    taps = np.cumsum([rows * columns for _, _, rows, columns in _blocks(k, s)])
-    return jnp.split(x, taps[:-1] * (x.shape[axis] // k**2), axis)
+def _edge(k: int, s: int) -> tuple[int, int]:
+    """Zeros on either side of an image: as SAME has them, and up to whole blocks."""
+    low = (k - s) // 2
+    return low, -k % s + k - s - low
+
+
+def _split(x: jax.Array, k: int, s: int, axis: int) -> list[tuple[jax.Array, Block]]:
+    """An axis of k·k·I cut into the blocks of taps."""
+    blocks = _blocks(k, s)
+    taps = np.cumsum([rows * columns for _, _, rows, columns in blocks])
+    parts = jnp.split(x, taps[:-1] * (x.shape[axis] // k**2), axis)
+    return list(zip(parts, blocks, strict=True))
 
 
 def _patches(x: jax.Array, k: int, s: int) -> jax.Array:
     """[B, sH, sW, I] -> [B·H·W, k·k·I]: what a kernel sees, block by block."""
     b, h, w, i = x.shape
-    low = (k - s) // 2
-    edge = (low, -k % s + k - s - low)  # as SAME has it, and up to whole blocks
-    x = jnp.pad(x, ((0, 0), edge, edge, (0, 0)))
+    x = jnp.pad(x, ((0, 0), _edge(k, s), _edge(k, s), (0, 0)))
     x = x.reshape(b, x.shape[1] // s, s, x.shape[2] // s, s, i).swapaxes(2, 3)
     h, w = h // s, w // s
     seen = [
@@ -83,16 +92,16 @@ def conv_adjoint(y: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
     """
     b, h, w, o = y.shape
     k, _, i, _ = kernel.shape
-    parts = _split(y.reshape(-1, o) @ _matrix(kernel, s).T, k, s, axis=1)
+    matrix = y.reshape(-1, o) @ _matrix(kernel, s).T
     image: Any = 0.0
-    more = -(-k // s) - 1  # blocks
-    for part, (m, n, rows, columns) in zip(parts, _blocks(k, s), strict=True):
+    low, high = _edge(k, s)
+    more = (low + high) // s  # blocks
+    for part, (m, n, rows, columns) in _split(matrix, k, s, axis=1):
         shift = (m, more - m), (n, more - n)
         rest = (0, s - rows), (0, s - columns)
         part = part.reshape(b, h, w, rows, columns, i)
         image += jnp.pad(part, ((0, 0), *shift, *rest, (0, 0)))
     image = image.swapaxes(2, 3).reshape(b, s * (h + more), s * (w + more), i)
-    low = (k - s) // 2
     return image[:, low : low + s * h, low : low + s * w]
 
 
@@ -105,11 +114,9 @@ def kernel_gradient(x: jax.Array, y: jax.Array, k: int, s: int) -> jax.Array:
     matrix = lax.optimization_barrier(_patches(x, k, s).T) @ y.reshape(-1, o)
     blocks = [
         part.reshape(rows, columns, i, o)
-        for part, (_, _, rows, columns) in zip(
-            _split(matrix, k, s, axis=0), _blocks(k, s), strict=True
-        )
+        for part, (_, _, rows, columns) in _split(matrix, k, s, axis=0)
     ]
-    r = -(-k // s)
+    r = -(-k // s)  # blocks on a side
     rows = [jnp.concatenate(blocks[m * r : m * r + r], axis=1) for m in range(r)]
     return jnp.concatenate(rows)
 
