@@ -50,18 +50,26 @@ def sample_run(workdir: Path, out: Path, num: int, seed: int) -> None:
     print(f"samples of step {int(state.step)} in {out}")
 
 
-def evaluate_run(workdir: Path, num: int, seed: int, parzen: bool) -> None:
+def evaluate_run(
+    workdir: Path,
+    num: int,
+    seed: int,
+    parzen: bool,
+    config: Mapping[str, Any] | None = None,
+) -> None:
     """Scores the newest checkpoint: a table, metrics.json and neighbours.png.
+
+    `config`, the fields `data.*`, says where the data are now, if not where they were.
 
     Raises:
       UserError: nothing to restore, or other data than the run was trained on.
     """
     gan, state, metadata = restore_for_use(workdir)
-    dataset = data.load(metadata["config"]["data"])
+    dataset = data.load(config or metadata["config"]["data"])
     if dataset.identity["sha256"] != metadata["data"]["sha256"]:
         raise UserError(
             f"{workdir} was trained on {metadata['data']['source']}, at hand is "
-            f"{dataset.identity['source']}: pass the same data again by training on"
+            f"{dataset.identity['source']}: pass --config and --config.data.manual_dir"
         )
 
     def draw(n: int) -> np.ndarray:

@@ -86,15 +86,16 @@ def evaluate() -> None:
     """--mode=evaluate, of a run or of --samples."""
     from ganjax import evaluation
 
+    config = None if FLAGS.config is None else FLAGS.config.data
     if not FLAGS.samples:
-        num = FLAGS.num or 10_000
-        evaluation.evaluate_run(run_folder(), num, FLAGS.sample_seed, FLAGS.parzen)
-    elif FLAGS.config is None:
+        options = FLAGS.num or 10_000, FLAGS.sample_seed, FLAGS.parzen
+        evaluation.evaluate_run(run_folder(), *options, config)
+    elif config is None:
         raise UserError("--samples needs the data's --config, e.g. configs/mnist.py")
     else:
         file = Path(FLAGS.samples).expanduser()
         workdir = Path(FLAGS.workdir or file.parent).expanduser()
-        evaluation.evaluate_samples(file, workdir, FLAGS.config.data, FLAGS.parzen)
+        evaluation.evaluate_samples(file, workdir, config, FLAGS.parzen)
 
 
 def run_folder() -> Path:

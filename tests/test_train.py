@@ -174,5 +174,15 @@ def test_a_folder_of_colour_images_trains_by_class(config, tmp_path, capsys):
     with np.load(tmp_path / "out.npz") as out:
         assert out["images"].shape == (6, 16, 16, 3) and out["images"].std() > 1
         np.testing.assert_array_equal(np.bincount(out["labels"]), [3, 3])
+    (tmp_path / "faces").rename(tmp_path / "moved")
+
+    def score(where=None):
+        evaluation.evaluate_run(
+            tmp_path / "run", 50, seed=0, parzen=False, config=where
+        )
+
+    with pytest.raises(ganjax.UserError, match="faces"):
+        score()
+    overrides["data__manual_dir"] = str(tmp_path / "moved")
     with pytest.raises(ganjax.UserError, match="image_folder can't be scored"):
-        evaluation.evaluate_run(tmp_path / "run", num=50, seed=0, parzen=False)
+        score(config(**overrides).data)
