@@ -26,6 +26,12 @@ def optimizer(name: str, **options: Any) -> ConfigDict:
     return ConfigDict({"name": name} | around | options)
 
 
+def falling(start: float, share: float, steps: int) -> dict[str, Any]:
+    """A schedule: exponentially from `start` to a share of it over so many steps."""
+    options = {"init_value": start, "transition_steps": steps, "decay_rate": share}
+    return {"name": "exponential", "end_value": share * start} | options
+
+
 def get_config() -> ConfigDict:
     c = ConfigDict()
 

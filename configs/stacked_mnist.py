@@ -23,6 +23,5 @@ def get_config() -> ConfigDict:
     c.z_dim = 64
     c.generator.hidden = c.discriminator.hidden = (256,)
     c.generator.channels, c.discriminator.channels = (64, 32), (32, 64)
-    fall = {"name": "exponential", "init_value": 1.0, "transition_steps": 2000}
-    override(c, "penalties.r1_r2", fall | {"decay_rate": 0.1, "end_value": 0.1})
+    override(c, "penalties.r1_r2", default.falling(1.0, 0.1, 2000))
     return c
