@@ -53,7 +53,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
     chunk = steps_per_call(config, gan)
     train_chunk = parallel.make_train_chunk(gan, chunk)
     labels = check_labels(gan, dataset)
-    train_data = jax.device_put((dataset.images, labels), parallel.replicated())
+    train_data = parallel.replicate((dataset.images, labels))
     score = make_scorer(dataset) if config.evaluate_every else None
     best = Checkpoints(workdir / "best", keep=1) if score else checkpoints
     key = jax.random.fold_in(jax.random.key(config.seed), GRID_NOISE)
