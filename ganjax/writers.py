@@ -2,6 +2,7 @@
 
 import json
 import math
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 from ml_collections import ConfigDict
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from ganjax import sampling
 from ganjax.errors import UserError
@@ -26,6 +30,34 @@ TAGS = {
 }
 
 
+class Board:
+    """A file of TensorBoard events, written without TensorFlow, seconds to import.
+
+    TensorBoard drops what earlier files of `folder` say of steps after `step`.
+    """
+
+    def __init__(self, folder: Path, step: int):
+        # TensorBoard reads a folder's files in the order of their names.
+        name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}"
+        self.file = RecordWriter((folder / name).open("xb"))
+        self._write(0, file_version="brain.Event:2")
+        self._write(step + 1, session_log=SessionLog(status=SessionLog.START))
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        rows = [Summary.Value(tag=t, simple_value=v) for t, v in values.items()]
+        self._write(step, summary=Summary(value=rows))
+
+    def image(self, step: int, tag: str, file: Path) -> None:
+        picture = Summary.Image(encoded_image_string=file.read_bytes())
+        row = Summary.Value(tag=tag, image=picture)
+        self._write(step, summary=Summary(value=[row]))
+
+    def _write(self, step: int, **content: Any) -> None:
+        event = Event(wall_time=time.time(), step=step, **content)
+        self.file.write(event.SerializeToString())
+        self.file.flush()
+
+
 class Writer:
     """Collects the metrics of a run and publishes them every `log_every` steps.
 
@@ -34,7 +66,6 @@ class Writer:
     """
 
     def __init__(self, workdir: Path, step: int, config: ConfigDict):
-        from tensorboardX import SummaryWriter
         from tqdm import tqdm
 
         self.workdir, self.step, self.start = workdir, step, step
@@ -42,7 +73,7 @@ class Writer:
         self.jsonl = workdir / "metrics.jsonl"
         kept = [row for row in read_jsonl(self.jsonl) if row["step"] <= step]
         self.jsonl.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        self.board = SummaryWriter(str(workdir), purge_step=step + 1)
+        self.board = Board(workdir, step)
         self.bar = tqdm(total=self.num_steps, initial=step, unit="step", mininterval=1)
         self.pending: tuple[int, int, dict[str, jax.Array]] | None = None
         self.sums: dict[str, float] = {}
@@ -55,7 +86,7 @@ class Writer:
 
     def __exit__(self, *exc: object) -> None:
         self.bar.close()
-        self.board.close()
+        self.board.file.close()
 
     def add(self, step: int, n: int, metrics: dict[str, jax.Array]) -> None:
         """Takes the sums of n steps' metrics, ending at `step`; reads the previous."""
@@ -87,13 +118,12 @@ class Writer:
         steps = step - self.published
         seconds = time.perf_counter() - self.clock
         self.seconds += seconds
-        row: dict[str, Any] = {"step": step}
-        row |= {name: total / steps for name, total in self.sums.items()}
+        row = {name: total / steps for name, total in self.sums.items()}
         row["images_per_second"] = steps * self.batch_size / seconds
         with self.jsonl.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        for name, value in row.items():
-            self.board.add_scalar(TAGS.get(name, f"Other/{name}"), value, step)
+            file.write(json.dumps({"step": step} | row) + "\n")
+        tags = {TAGS.get(name, f"Other/{name}"): value for name, value in row.items()}
+        self.board.scalars(step, tags)
         # Real and fake loss apart: their sum hides which of the two D gets wrong.
         l1 = f", L1 {row['l1']:.3f}" if "l1" in row else ""
         self.bar.set_postfix_str(
@@ -114,14 +144,14 @@ class Writer:
         """samples/step_XXXXXX.png, samples.png and the TensorBoard image."""
         for name in (f"samples/step_{step:06d}.png", "samples.png"):
             sampling.save_png(self.workdir / name, picture, scale=2)
-        self.board.add_image("samples", picture, step, dataformats="HWC")
+        self.board.image(step, "samples", self.workdir / "samples.png")
         self.restart_clock()
 
     def real(self, images: np.ndarray) -> None:
         """real.png and its TensorBoard image: what the samples are to look like."""
         picture = sampling.grid(images)
         sampling.save_png(self.workdir / "real.png", picture, scale=2)
-        self.board.add_image("real", picture, self.step, dataformats="HWC")
+        self.board.image(self.step, "real", self.workdir / "real.png")
         self.restart_clock()
 
     def scores(self, step: int, values: dict[str, float]) -> bool:
@@ -129,8 +159,8 @@ class Writer:
         rows = [row for row in read_jsonl(self.jsonl) if "fid" in row]
         with self.jsonl.open("a") as file:
             file.write(json.dumps({"step": step} | values) + "\n")
-        for name, value in values.items():
-            self.board.add_scalar(f"Evaluation/{name}", value, step)
+        tags = {f"Evaluation/{name}": value for name, value in values.items()}
+        self.board.scalars(step, tags)
         text = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
         self.bar.write(f"step {step}: {text}")
         self.restart_clock()

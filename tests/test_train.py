@@ -1,5 +1,6 @@
 """Whole runs: resume, signals, divergence, sampling, and what they leave on disk."""
 
+import io
 import json
 import math
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import MNIST_DIR, assert_identical, small_config
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import ganjax
 from experiments.cartoon_faces import draw_faces
@@ -38,6 +40,25 @@ def test_stopped_and_resumed_equals_never_stopped(config, tmp_path, mnist):
     assert steps == [5, 10, 13, 15, 20, 24]
 
 
+def test_tensorboard_reads_what_was_written(tmp_path):
+    """And forgets what a stopped run wrote after its last checkpoint."""
+    picture = np.random.default_rng(0).integers(0, 256, (8, 9, 3), np.uint8)
+    sampling.save_png(tmp_path / "grid.png", picture)
+    for last, loss in ((0, 2.0), (10, 3.0)):
+        board = writers.Board(tmp_path, last)
+        for step in range(last + 5, 21, 5):
+            board.scalars(step, {"Loss/real": loss, "Speed": step})
+        board.image(20, "samples", tmp_path / "grid.png")
+        board.file.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    rows = [(row.step, row.value) for row in events.Scalars("Loss/real")]
+    assert rows == [(5, 2.0), (10, 2.0), (15, 3.0), (20, 3.0)]
+    assert [row.value for row in events.Scalars("Speed")] == [5, 10, 15, 20]
+    (image,) = events.Images("samples")
+    with Image.open(io.BytesIO(image.encoded_image_string)) as shown:
+        np.testing.assert_array_equal(np.asarray(shown), picture)
+
+
 def test_what_a_run_leaves_behind(config, tmp_path, mnist, capsys):
     workdir = tmp_path / "run"
     state = train.train_and_evaluate(config(num_steps=20, keep=2), workdir)
@@ -50,7 +71,9 @@ def test_what_a_run_leaves_behind(config, tmp_path, mnist, capsys):
         expected = sampling.grid(mnist.images[:64]).repeat(2, 0).repeat(2, 1)
         np.testing.assert_array_equal(np.asarray(real), expected[..., 0])
     assert {"samples.png", "curves.png", "progress.gif", "config.json"} <= made
-    assert any(name.startswith("events.out.tfevents") for name in made)
+    events = EventAccumulator(str(workdir)).Reload()
+    assert [row.step for row in events.Scalars("Loss/real")] == [5, 10, 15, 20]
+    assert [row.step for row in events.Images("samples")] == [0, 10, 20]
     pictures = sorted(path.name for path in (workdir / "samples").iterdir())
     assert pictures == [f"step_{step:06d}.png" for step in (0, 10, 20)]
     checkpoints = [int(path.name) for path in (workdir / "checkpoints").iterdir()]
