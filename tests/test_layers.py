@@ -9,7 +9,7 @@ from flax import linen as nn
 from ganjax.models.layers import Conv, ConvTranspose
 
 PAIRS = {"conv": (Conv, nn.Conv), "transpose": (ConvTranspose, nn.ConvTranspose)}
-SHAPES = [(4, 2), (5, 2), (3, 1), (3, 2), (8, 4), (2, 2)]
+SHAPES = [(4, 2), (5, 2), (3, 1), (3, 2), (8, 4), (2, 2), (5, 3)]
 
 
 @pytest.mark.parametrize("which", PAIRS)
@@ -19,7 +19,7 @@ def test_same_as_flax(which, kernel, stride, implementation):
     ours, flax = PAIRS[which]
     ours = ours(5, kernel, stride, implementation)
     flax = flax(5, (kernel, kernel), (stride, stride), "SAME")
-    x = jax.random.normal(jax.random.key(0), (2, 4, 12, 3))
+    x = jax.random.normal(jax.random.key(0), (2, 4, 11, 3))  # strides need not divide
     params = flax.init(jax.random.key(1), x)
 
     def penalised(module):

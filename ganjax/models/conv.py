@@ -146,6 +146,21 @@ conv_adjoint.defvjp(_forward(conv_adjoint), _adjoint_vjp)
 kernel_gradient.defvjp(_forward(kernel_gradient), _kernel_vjp)
 
 
+def same_conv(x: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
+    """[B, H, W, I], [k, k, I, O] -> [B, ⌈H/s⌉, ⌈W/s⌉, O]: an image of any size."""
+    k = len(kernel)
+
+    def fill(size: int) -> tuple[int, int]:
+        """Zeros up to a multiple of s, where SAME would have them."""
+        short = -size % s
+        low = (k - s + short) // 2 - (k - s) // 2
+        return low, short - low
+
+    _, height, width, _ = x.shape
+    x = jnp.pad(x, ((0, 0), fill(height), fill(width), (0, 0)))
+    return conv(x, kernel, s)
+
+
 def conv_transpose(x: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
     """[B, H, W, I], [k, k, I, O] -> [B, sH, sW, O], not flipped: as Flax has it."""
     return conv_adjoint(x, kernel[::-1, ::-1].swapaxes(2, 3), s)
@@ -164,7 +179,7 @@ def library_conv_transpose(x: jax.Array, kernel: jax.Array, s: int) -> jax.Array
 
 
 ConvFn = Callable[[jax.Array, jax.Array, int], jax.Array]
-CONV: dict[str, ConvFn] = {"matmul": conv, "library": library_conv}
+CONV: dict[str, ConvFn] = {"matmul": same_conv, "library": library_conv}
 CONV_TRANSPOSE: dict[str, ConvFn] = {
     "matmul": conv_transpose,
     "library": library_conv_transpose,

@@ -21,6 +21,15 @@ from ganjax.models.layers import (
 )
 
 
+def check_sizes(player: str, channels: tuple[int, ...], kernel: int, stride: int):
+    """What either network needs: maps, and kernels that leave no gaps."""
+    if not channels or kernel < stride:
+        raise UserError(
+            f"config.{player}: channels = {channels} must not be empty, kernel = "
+            f"{kernel} not be smaller than stride = {stride}"
+        )
+
+
 class Generator(nn.Module):
     """float32 [B, z_dim] -> float32 [B, H, W, C] in the range of `output`."""
 
@@ -42,6 +51,7 @@ class Generator(nn.Module):
     def __call__(
         self, z: jax.Array, train: bool = True, labels: jax.Array | None = None
     ) -> jax.Array:
+        check_sizes("generator", self.channels, self.kernel, self.stride)
         height, width, colours = self.image_shape
         shrink = self.stride ** len(self.channels)
         if height % shrink or width % shrink:
@@ -94,6 +104,8 @@ class Discriminator(nn.Module):
     def __call__(
         self, x: jax.Array, train: bool = True, labels: jax.Array | None = None
     ) -> jax.Array:
+        check_sizes("discriminator", self.channels, self.kernel, self.stride)
+
         def apply(layer: nn.Module, *inputs: jax.Array | None) -> jax.Array:
             if self.norm != "spectral":
                 return layer(*inputs)
