@@ -41,7 +41,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 OUTPUTS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
 # What a twin can't do, and the value of each that switches it off.
-OFF = {"n_dis": 1, "prior": "normal", "dtype": "float32", "generator.norm": "batch"}
+OFF = {"n_dis": 1, "prior": "normal", "dtype": "float32"}
 OFF |= {"discriminator.norm": "none", "discriminator.softmax": False}
 OFF |= dict.fromkeys(("label_smoothing", "label_flip", "instance_noise"), 0.0)
 OFF |= dict.fromkeys(("d_warmup", "g_warmup", "num_classes"), 0)
@@ -59,11 +59,13 @@ def chain(widths: tuple[int, ...], layer: Callable, finish: Callable) -> Layers:
 
 def make_generator(config: ConfigDict) -> nn.Module:
     c, (height, width, colours) = config.generator, config.data.image_shape
-    dense = partial(nn.Linear, bias=False)  # a norm follows, and has its own
+    free = c.norm == "none"  # or a norm follows, and has a bias of its own
+    dense = partial(nn.Linear, bias=free)
 
     def finish(features: int, norm: type[nn.Module]) -> Layers:
         momentum = 1 - c.get("momentum", 0.9)
-        return [norm(features, momentum=momentum), ACTIVATIONS[c.activation]()]
+        norms = [] if free else [norm(features, momentum=momentum)]
+        return [*norms, ACTIVATIONS[c.activation]()]
 
     widths = (config.z_dim, *c.hidden)
     layers = chain(widths, dense, partial(finish, norm=nn.BatchNorm1d))
@@ -74,7 +76,7 @@ def make_generator(config: ConfigDict) -> nn.Module:
     shrink = c.stride ** len(c.channels)
     start = (c.channels[0], height // shrink, width // shrink)
 
-    def grow(i: int, o: int, kernel: int = c.kernel, bias: bool = False) -> nn.Module:
+    def grow(i: int, o: int, kernel: int = c.kernel, bias: bool = free) -> nn.Module:
         pad = (kernel - 1) // 2
         left = c.stride + 2 * pad - kernel
         return nn.ConvTranspose2d(i, o, kernel, c.stride, pad, left, bias=bias)

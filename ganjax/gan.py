@@ -124,7 +124,7 @@ def _build(config: dict[str, Any], backend: str) -> Gan:
             for name, weight in sorted(config["penalties"].items())
         ),
         g_tx=optimizer(config["g_optimizer"], "config.g_optimizer"),
-        d_tx=optimizer(config["d_optimizer"], "config.d_optimizer"),
+        d_tx=optimizer(config["d_optimizer"], "config.d_optimizer", config["n_dis"]),
         prior=choose(PRIORS, config["prior"], "config.prior"),
         z_dim=config["z_dim"],
         pixel_range=choose(RANGES, output, "config.generator.output"),
@@ -162,6 +162,11 @@ def _check(config: dict[str, Any]) -> None:
             "choose one"
         )
     choose(DTYPES, config["dtype"], "config.dtype")
+    shape = config["data"]["image_shape"]
+    if len(shape) != 3 or min(shape) < 1:
+        raise UserError(
+            f"config.data.image_shape = {tuple(shape)} must be height, width, channels"
+        )
     if len(config["d_weights"]) != 2 or min(config["d_weights"]) < 0:
         raise UserError(
             f"config.d_weights = {config['d_weights']} must be two weights, real and "
@@ -212,6 +217,11 @@ def schedule(spec: float | dict[str, Any], where: str) -> optax.Schedule:
     return _call(make, options, where)
 
 
+def per_step(schedule: optax.Schedule, updates: int) -> optax.Schedule:
+    """A schedule over steps, for an optimiser that counts its own updates."""
+    return schedule if updates == 1 else lambda count: schedule(count // updates)
+
+
 def clip_weights(limit: float) -> optax.GradientTransformation:
     """Keeps every parameter within ±limit: arXiv:1701.07875, Algorithm 1."""
 
@@ -226,17 +236,20 @@ def clip_weights(limit: float) -> optax.GradientTransformation:
 
 # Around the optimiser, in this order; a field of its spec each, absent or 0 for none.
 BEFORE = {
-    "weight_decay": optax.add_decayed_weights,  # L2 inside the gradient, as PyTorch's
-    "max_grad_norm": optax.clip_by_global_norm,
+    "max_grad_norm": optax.clip_by_global_norm,  # of the loss alone, as in PyTorch
+    "weight_decay": optax.add_decayed_weights,  # L2 inside the gradient, likewise
 }
 AFTER = {"clip_weights": clip_weights}
 
 
-def optimizer(spec: dict[str, Any], where: str) -> optax.GradientTransformation:
+def optimizer(
+    spec: dict[str, Any], where: str, updates: int = 1
+) -> optax.GradientTransformation:
     """`{"name": "adam", "learning_rate": number or schedule, …}`, optax's arguments.
 
-    Any of optax's numbers may be a schedule. `weight_decay`, `max_grad_norm` and
-    `clip_weights` may stand beside them.
+    Any of optax's numbers may be a schedule, over training steps of so many updates
+    each: both players reach its end together, whatever n_dis is. `weight_decay`,
+    `max_grad_norm` and `clip_weights` may stand beside them.
     """
     options = dict(spec)
     around = {}
@@ -253,7 +266,7 @@ def optimizer(spec: dict[str, Any], where: str) -> optax.GradientTransformation:
         raise UserError(f"{where}.learning_rate = {rate} must be positive")
     for name, value in options.items():
         if isinstance(value, dict):
-            options[name] = schedule(value, f"{where}.{name}")
+            options[name] = per_step(schedule(value, f"{where}.{name}"), updates)
             make = optax.inject_hyperparams(OPTIMIZERS[spec["name"]])
     return optax.chain(
         *(around[name] for name in BEFORE),

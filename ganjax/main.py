@@ -79,7 +79,8 @@ def sample() -> None:
     """--mode=sample."""
     from ganjax.evaluation import sample_run
 
-    sample_run(run_folder(), Path(FLAGS.out), FLAGS.num or 64, FLAGS.sample_seed)
+    out = Path(FLAGS.out).expanduser()
+    sample_run(run_folder(), out, FLAGS.num or 64, FLAGS.sample_seed)
 
 
 def evaluate() -> None:

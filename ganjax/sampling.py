@@ -45,13 +45,16 @@ def sample(
       uint8 [num, H, W, C].
 
     Raises:
-      ValueError: labels for an unconditional GAN, of a wrong number, or no classes.
+      ValueError: labels for an unconditional GAN, of a wrong number, or no classes; or
+        no samples asked for.
     """
+    if num < 1:
+        raise ValueError(f"num = {num} must be at least 1")
     if labels is None:
         labels = balanced_labels(gan, num)
     elif not gan.num_classes or len(labels) != num:
         raise ValueError(f"{len(labels)} labels for {num} of {gan.num_classes} classes")
-    elif num and not 0 <= min(labels) <= max(labels) < gan.num_classes:
+    elif not 0 <= min(labels) <= max(labels) < gan.num_classes:
         raise ValueError(f"labels must be in [0, {gan.num_classes})")
     block = min(num, BLOCK)
     images = []
@@ -72,7 +75,7 @@ def balanced_labels(gan: Gan, num: int) -> np.ndarray | None:
 
 
 def sheet(gan: Gan, state: TrainState, num: int, key: jax.Array) -> np.ndarray:
-    """A grid of samples; of a conditional GAN a row for each class."""
+    """A grid of samples; of a conditional GAN a row for each class, equally long."""
     if not gan.num_classes:
         return grid(sample(gan, state, num=num, key=key))
     columns = max(1, num // gan.num_classes)

@@ -41,6 +41,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
     """
     print(describe_devices(), flush=True)
     gan = make_gan(config)
+    check_run(config)
     parallel.check_batch_size(config.batch_size)
     make_folder(workdir)
     dataset = data.load(config.data)
@@ -56,6 +57,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
     train_data = parallel.replicate((dataset.images, labels))
     score = make_scorer(dataset) if config.evaluate_every else None
     best = Checkpoints(workdir / "best", keep=1) if score else checkpoints
+    best.drop_after(int(state.step))
     key = jax.random.fold_in(jax.random.key(config.seed), GRID_NOISE)
 
     def indices(step: int, n: int) -> np.ndarray:
@@ -81,8 +83,9 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
         StopSignal() as stop,
     ):
         if step == 0 and config.sample_every:
-            writer.real(dataset.images[: config.sample_num])
-            writer.pictures(step, sheet(gan, state, config.sample_num, key))
+            with writer.paused():
+                writer.real(dataset.images[: config.sample_num])
+                writer.pictures(step, sheet(gan, state, config.sample_num, key))
         while step < config.num_steps and not stop.requested:
             n = min(chunk, steps_to_next_event(config, step))
             state, metrics = train_chunk(state, train_data, indices(step, n), n)
@@ -91,10 +94,13 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
             if due(config, "log_every", step):
                 writer.publish(step)
             if due(config, "sample_every", step):
-                writer.pictures(step, sheet(gan, state, config.sample_num, key))
+                with writer.paused():
+                    writer.pictures(step, sheet(gan, state, config.sample_num, key))
             if score and due(config, "evaluate_every", step):
-                images = sample(gan, state, num=config.evaluate_num, key=key)
-                if writer.scores(step, score(images)):
+                with writer.paused():
+                    images = sample(gan, state, num=config.evaluate_num, key=key)
+                    lowest = writer.scores(step, score(images))
+                if lowest:
                     save(best, writer, state, metadata)
             if due(config, "checkpoint_every", step) or stop.requested:
                 save(checkpoints, writer, state, metadata)
@@ -115,6 +121,21 @@ def describe_devices() -> str:
         f"ganjax {ganjax.__version__}, jax {jax.__version__} on "
         f"{jax.default_backend().upper()}: {len(devices)} device{plural} ({kind})"
     )
+
+
+LEAST = {"seed": 0, "num_steps": 0, "steps_per_call": 0, "keep": 1}
+LEAST |= {"sample_num": 1, "evaluate_num": 20}
+
+
+def check_run(config: ConfigDict) -> None:
+    """The fields that make no other GAN, and so are none of `make_gan`'s business.
+
+    Raises:
+      UserError: one is too small.
+    """
+    for name, least in LEAST.items():
+        if config[name] < least:
+            raise UserError(f"config.{name} = {config[name]} must be at least {least}")
 
 
 def make_folder(workdir: Path) -> None:
@@ -179,7 +200,7 @@ def check_labels(gan: Gan, dataset: data.Dataset) -> np.ndarray | None:
     if not gan.num_classes:
         return None
     labels, name = dataset.labels, dataset.identity["name"]
-    if labels.ndim > 1 or labels.max() >= gan.num_classes:
+    if labels.ndim > 1 or labels.max() + 1 != gan.num_classes:
         have = f"{labels.shape[1]} a picture" if labels.ndim > 1 else labels.max() + 1
         raise UserError(
             f"config.num_classes = {gan.num_classes}, but {name} has labels: {have}"
@@ -224,11 +245,10 @@ def save(
     metadata: dict[str, Any],
 ) -> None:
     """Checkpoints a state, but never one that is not finite."""
-    writer.flush()
-    if not all_finite(state):
-        raise UserError(diverged("a parameter is not finite", int(state.step)))
-    checkpoints.save(int(state.step), state, metadata)
-    writer.restart_clock()
+    with writer.paused():
+        if not all_finite(state):
+            raise UserError(diverged("a parameter is not finite", int(state.step)))
+        checkpoints.save(int(state.step), state, metadata)
 
 
 def all_finite(state: TrainState) -> bool:

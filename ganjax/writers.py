@@ -1,9 +1,11 @@
 """What a run tells: progress bar, metrics.jsonl, TensorBoard, pictures, NaN guard."""
 
+import contextlib
 import json
 import math
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,8 @@ TAGS = {
 class Board:
     """A file of TensorBoard events, written without TensorFlow, seconds to import.
 
-    TensorBoard drops what earlier files of `folder` say of steps after `step`.
+    It says that steps after `step` are new: what earlier files of `folder` tell of them
+    is dropped, by some versions of TensorBoard only once the same tag is written again.
     """
 
     def __init__(self, folder: Path, step: int):
@@ -78,8 +81,8 @@ class Writer:
         self.pending: tuple[int, int, dict[str, jax.Array]] | None = None
         self.sums: dict[str, float] = {}
         self.published = step
-        self.clock = self.seconds = 0.0
-        self.restart_clock()
+        self.clock = time.perf_counter()
+        self.seconds = self.total = 0.0  # of training: since the last publish, and all
 
     def __enter__(self) -> "Writer":
         return self
@@ -92,6 +95,20 @@ class Writer:
         """Takes the sums of n steps' metrics, ending at `step`; reads the previous."""
         previous, self.pending = self.pending, (step, n, metrics)
         self._read(previous)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Around work that is not training: the clock stands still.
+
+        Raises:
+          UserError: as `flush`.
+        """
+        self.flush()
+        self.seconds += time.perf_counter() - self.clock
+        try:
+            yield
+        finally:
+            self.clock = time.perf_counter()
 
     def flush(self) -> None:
         """Waits for the device and reads what is pending.
@@ -114,10 +131,12 @@ class Writer:
 
     def publish(self, step: int) -> None:
         """Writes the mean of every metric since the last call."""
-        self.flush()
-        steps = step - self.published
-        seconds = time.perf_counter() - self.clock
-        self.seconds += seconds
+        with self.paused():
+            self._publish(step)
+
+    def _publish(self, step: int) -> None:
+        steps, seconds = step - self.published, self.seconds
+        self.total += seconds
         row = {name: total / steps for name, total in self.sums.items()}
         row["images_per_second"] = steps * self.batch_size / seconds
         with self.jsonl.open("a") as file:
@@ -133,26 +152,19 @@ class Writer:
             f"D(x) {row['d_real']:.2f}, D(G(z)) {row['d_fake']:.2f}",
             refresh=False,
         )
-        self.published, self.sums = step, {}
-        self.restart_clock()
-
-    def restart_clock(self) -> None:
-        """After work that is not training."""
-        self.clock = time.perf_counter()
+        self.published, self.sums, self.seconds = step, {}, 0.0
 
     def pictures(self, step: int, picture: np.ndarray) -> None:
         """samples/step_XXXXXX.png, samples.png and the TensorBoard image."""
         for name in (f"samples/step_{step:06d}.png", "samples.png"):
             sampling.save_png(self.workdir / name, picture, scale=2)
         self.board.image(step, "samples", self.workdir / "samples.png")
-        self.restart_clock()
 
     def real(self, images: np.ndarray) -> None:
         """real.png and its TensorBoard image: what the samples are to look like."""
         picture = sampling.grid(images)
         sampling.save_png(self.workdir / "real.png", picture, scale=2)
         self.board.image(self.step, "real", self.workdir / "real.png")
-        self.restart_clock()
 
     def scores(self, step: int, values: dict[str, float]) -> bool:
         """Records an evaluation; whether its FID is the lowest of the run."""
@@ -163,7 +175,6 @@ class Writer:
         self.board.scalars(step, tags)
         text = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
         self.bar.write(f"step {step}: {text}")
-        self.restart_clock()
         return all(values["fid"] < row["fid"] for row in rows)
 
     def finish(self, data: str) -> None:
@@ -177,7 +188,7 @@ class Writer:
         if rows:
             plot_curves(self.workdir / "curves.png", rows)
         trained = (self.published - self.start) * self.batch_size
-        speed = f", {trained / self.seconds:.0f} images/s" if trained else ""
+        speed = f", {trained / self.total:.0f} images/s" if trained else ""
         state = "done" if self.step == self.num_steps else "stopped; repeat to resume"
         print(
             f"{state}: step {self.step}/{self.num_steps}{speed}, trained on {data}\n"

@@ -41,6 +41,7 @@ SMALL = {
     "z_dim": 4,
     "generator.hidden": (16,),
     "generator.channels": (8, 4),
+    "generator.norm": "batch",  # which has more to go wrong than none
     "discriminator.hidden": (16,),
     "discriminator.channels": (4, 8),
 }

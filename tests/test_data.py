@@ -1,6 +1,7 @@
 """Index arithmetic, and the chain of sources from cache to embedded digits."""
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -75,6 +76,21 @@ def test_embedded_digits_never_stand_in_for_another_data_set(tmp_path, offline):
     config = small_config(data__data_dir=str(tmp_path), data__name="fashion_mnist").data
     with pytest.raises(ganjax.UserError, match="holds MNIST digits only"):
         data.load(config)
+
+
+def test_a_preparation_for_tensorflow_is_left_alone(tmp_path):
+    """TFDS refuses two formats in a folder: ours goes below."""
+    own = tmp_path / "ganjax" / "tfds"
+    assert data._tfds_folder("mnist", tmp_path) == (tmp_path, False)
+    for folder, form in ((tmp_path, "tfrecord"), (own, "array_record")):
+        info = folder / "mnist" / "3.0.1" / "dataset_info.json"
+        info.parent.mkdir(parents=True)
+        info.write_text(json.dumps({"fileFormat": form}))
+        prepared = form == "array_record"
+        assert data._tfds_folder("mnist:3.0.1", tmp_path) == (own, prepared)
+    info = tmp_path / "mnist" / "3.0.1" / "dataset_info.json"
+    info.write_text(json.dumps({"fileFormat": "array_record"}))
+    assert data._tfds_folder("mnist", tmp_path) == (tmp_path, True)
 
 
 def test_an_unreachable_host_is_recognised(monkeypatch):
@@ -209,6 +225,15 @@ def test_wide_images_are_cropped_about_the_middle(tmp_path):
         Image.fromarray(stripes).save(tmp_path / f"{i}.png")
     images = data.load(folder_config(tmp_path, (20, 20, 3))).images
     np.testing.assert_array_equal(images, 200)
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    ramp = np.linspace(0, 65535, 20 * 20).astype(np.uint16).reshape(20, 20)
+    for i in range(10):
+        Image.fromarray(ramp).save(tmp_path / f"{i}.png")
+        Image.fromarray((ramp >> 8).astype(np.uint8)).save(tmp_path / f"{i}_8.ppm")
+    images = data.load(folder_config(tmp_path, (20, 20, 1))).images
+    np.testing.assert_array_equal(images, np.stack([ramp[..., None] >> 8] * 18))
 
 
 def test_sub_folders_are_labels(faces):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from conftest import MNIST_DIR, small_config
 
 import ganjax
-from ganjax import evaluation, sampling, train, writers
+from ganjax import data, evaluation, sampling, train, writers
 from ganjax.metrics.classifier import Recipe, train_classifier
 
 
@@ -37,6 +38,13 @@ def test_evaluating_while_training_keeps_the_best(config, tmp_path, mnist):
     assert list(fids) == [4, 8, 12]
     (kept,) = [int(p.name) for p in (tmp_path / "best/checkpoints").glob("[0-9]*")]
     assert kept == min(fids, key=fids.get)
+    # What a run that starts again left there is not its best.
+    shutil.rmtree(tmp_path / "checkpoints")
+    train.train_and_evaluate(
+        config(num_steps=2, evaluate_every=2, evaluate_num=200), tmp_path
+    )
+    (kept,) = [int(p.name) for p in (tmp_path / "best/checkpoints").glob("[0-9]*")]
+    assert kept == 2
     evaluation.sample_run(tmp_path / "best", tmp_path / "best.npz", num=3, seed=0)
     assert np.load(tmp_path / "best.npz")["images"].shape == (3, 28, 28, 1)
 
@@ -84,8 +92,21 @@ def test_what_cannot_be_scored_is_refused_in_one_line(config, tmp_path, mnist):
         score(images=mnist.images[:10])
     with pytest.raises(ganjax.UserError, match="can't be read"):
         evaluation.evaluate_samples(tmp_path / "no", tmp_path, config().data, False)
+    whole = (tmp_path / "x.npz").read_bytes()
+    for content in (b"", whole[: len(whole) // 2], b"\x93NUMPY nothing"):
+        (tmp_path / "y.npz").write_bytes(content)
+        with pytest.raises(ganjax.UserError, match="can't be read"):
+            evaluation.evaluate_samples(
+                tmp_path / "y.npz", tmp_path, config().data, False
+            )
+    np.save(tmp_path / "z.npy", mnist.images[:100])
+    with pytest.raises(ganjax.UserError, match="can't be read"):
+        evaluation.evaluate_samples(tmp_path / "z.npy", tmp_path, config().data, False)
     with pytest.raises(ganjax.UserError, match="holds no checkpoint"):
         evaluation.evaluate_run(tmp_path / "no", num=100, seed=0, parzen=False)
+    (tmp_path / "cut/checkpoints/500.orbax-checkpoint-tmp").mkdir(parents=True)
+    with pytest.raises(ganjax.UserError, match="holds no checkpoint"):
+        evaluation.sample_run(tmp_path / "cut", tmp_path / "x.png", num=4, seed=0)
 
 
 def test_a_conditional_run_is_asked_for_its_digits(config, tmp_path, mnist):
@@ -114,11 +135,27 @@ def test_a_grid_of_a_conditional_gan_has_a_row_for_each_class(mnist):
 
 
 def test_classes_must_be_those_of_the_data(config, tmp_path, mnist):
-    with pytest.raises(ganjax.UserError, match="num_classes = 3, but mnist has labels"):
-        train.train_and_evaluate(config(num_classes=3), tmp_path)
+    for classes in (3, 20):
+        message = f"num_classes = {classes}, but mnist has labels: 10"
+        with pytest.raises(ganjax.UserError, match=message):
+            train.train_and_evaluate(config(num_classes=classes), tmp_path)
 
 
 def test_images_that_are_no_digits_are_not_scored(mnist):
     faces = dataclasses.replace(mnist, images=np.zeros((30, 64, 64, 3), np.uint8))
     with pytest.raises(ganjax.UserError, match="can't be scored"):
         evaluation.make_scorer(faces)
+    letters = dataclasses.replace(mnist, labels=mnist.labels + 1)
+    with pytest.raises(ganjax.UserError, match="of two to ten classes"):
+        evaluation.make_scorer(letters)
+
+
+def test_stacked_digits_are_scored_while_training(config):
+    place = {"data__name": "stacked_mnist", "data__image_shape": (28, 28, 3)}
+    dataset = data.load(config(**place).data)
+    score = evaluation.make_scorer(dataset)
+    real, grey = score(dataset.images[:500]), score(dataset.images[:500, ..., [0] * 3])
+    assert set(real) == {"fid", "modes"}
+    # Three times the same digit is ten modes, and far from the data.
+    assert 300 < real["modes"] <= 500 and grey["modes"] == 10
+    assert grey["fid"] > 3 * real["fid"]

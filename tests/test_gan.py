@@ -1,5 +1,6 @@
 """From config to Gan: lookups, contradictions, and what surrounds an optimiser."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -103,6 +104,9 @@ def test_what_surrounds_an_optimiser():
     # A norm of 5 is cut to 1.
     cut = step(sgd | {"max_grad_norm": 1.0}, params, grads)
     np.testing.assert_allclose(cut, [2.94, -0.28], rtol=1e-6)
+    # The cut is of the loss's gradient, as in PyTorch; decay comes on top.
+    both = step(sgd | {"max_grad_norm": 1.0, "weight_decay": 0.5}, params, grads)
+    np.testing.assert_allclose(both, [2.79, -0.27], rtol=1e-6)
     # Weights end inside ±.25, wherever they were.
     clipped = step(sgd | {"clip_weights": 0.25}, params, grads)
     np.testing.assert_allclose(clipped, [0.25, -0.25], rtol=1e-6)
@@ -119,9 +123,56 @@ def test_schedules_are_data():
         schedule({"name": "zigzag"}, "config.x")
 
 
+def test_schedules_of_both_players_end_together():
+    """A rate over 4 steps, of one update each and of two."""
+    rate = {"name": "linear", "init_value": 1.0, "end_value": 0.0}
+    spec = {"name": "sgd", "learning_rate": rate | {"transition_steps": 4}}
+    for updates, expected in ((1, [1, 0.75, 0.5]), (2, [1, 1, 0.75, 0.75, 0.5, 0.5])):
+        tx = optimizer(spec, "config.x", updates)
+        state, moves = tx.init(jnp.zeros(1)), []
+        for _ in expected:
+            move, state = tx.update(jnp.ones(1), state)
+            moves.append(-float(move[0]))
+        np.testing.assert_allclose(moves, expected, rtol=1e-6)
+    gan = make_gan(small_config(n_dis=2, d_optimizer=spec))
+    state = gan.d_tx.init(jnp.zeros(1))
+    for expected in (1, 1, 0.75):
+        move, state = gan.d_tx.update(jnp.ones(1), state)
+        np.testing.assert_allclose(move, [-expected], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "change,message",
     [
+        ({"generator__channels": ()}, "config.generator: channels"),
+        ({"discriminator__channels": ()}, "config.discriminator: channels"),
+        ({"generator__kernel": 1}, "not be smaller than stride"),
+        ({"discriminator__stride": 5}, "not be smaller than stride"),
+        ({"generator__channels": (8, 4, 4)}, "28x28 images can't shrink 3 times"),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused(change, message):
+    gan = make_gan(small_config(**change))
+    with pytest.raises(ganjax.UserError, match=message):
+        ganjax.init_state(gan, jax.random.key(0))
+
+
+def test_discriminators_need_not_halve_evenly():
+    """28 -> 14 -> 7 -> 4 pixels, by either implementation of the same mathematics."""
+    deep = {"discriminator__channels": (4, 4, 8)}
+    images = jax.random.normal(jax.random.key(1), (3, 28, 28, 1))
+    logits = {}
+    for conv in ("matmul", "library"):
+        gan = make_gan(small_config(**deep, conv=conv))
+        params = {"params": ganjax.init_state(gan, jax.random.key(0)).d_params}
+        logits[conv] = gan.discriminator.apply(params, images)
+    np.testing.assert_allclose(*logits.values(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        ({"data__image_shape": (28, 28)}, "must be height, width, channels"),
         ({"label_flip": 1.5}, "label_flip = 1.5 is a share: at most 1"),
         ({"instance_noise": -0.1}, "instance_noise = -0.1 must not be negative"),
         ({"d_warmup": 5, "g_warmup": 5}, "would hold both players: choose one"),

@@ -45,6 +45,8 @@ def place(tmp_path: Path, data_dir: Path, mnist) -> list[str]:
         (["--config=configs/loss.py:bogus"], "loss.py:bogus: choose from minimax"),
         ([*TRAIN, "--bogus"], "Unknown command line flag 'bogus'"),
         ([*TRAIN, "bogus"], "unexpected argument 'bogus'"),
+        ([*TRAIN, "--config.seed=-1"], "config.seed = -1 must be at least 0"),
+        ([*TRAIN, "--config.sample_num=0"], "config.sample_num = 0 must be at least 1"),
         ([*TRAIN, "--config.loss=bogus"], "config.loss = 'bogus' is unknown; choose"),
         ([*TRAIN, "--config.n_dis=0"], "config.n_dis = 0 must be at least 1"),
         ([*TRAIN, "--config.discriminator.norm=batch"], "must be 'none' with"),

@@ -40,6 +40,25 @@ def test_stopped_and_resumed_equals_never_stopped(config, tmp_path, mnist):
     assert steps == [5, 10, 13, 15, 20, 24]
 
 
+def test_the_clock_counts_training_only(config, tmp_path, monkeypatch):
+    """A step takes a second; pictures and checkpoints, at odd steps, take a hundred."""
+    now = 0.0
+    monkeypatch.setattr(writers.time, "perf_counter", lambda: now)
+    metrics = dict.fromkeys(("d_loss", "real_loss", "fake_loss", "g_loss"), 1.0)
+    metrics |= {"d_real": 0.5, "d_fake": 0.5}
+    with writers.Writer(tmp_path, 0, config(num_steps=20)) as writer:
+        for step in range(1, 21):
+            now += 1.0
+            writer.add(step, 1, metrics)
+            if step % 5 == 0:
+                writer.publish(step)
+            if step % 7 == 0:
+                with writer.paused():
+                    now += 100.0
+    rows = writers.read_jsonl(tmp_path / "metrics.jsonl")
+    assert [row["images_per_second"] for row in rows] == [8.0] * 4  # the batch size
+
+
 def test_tensorboard_reads_what_was_written(tmp_path):
     """And forgets what a stopped run wrote after its last checkpoint."""
     picture = np.random.default_rng(0).integers(0, 256, (8, 9, 3), np.uint8)

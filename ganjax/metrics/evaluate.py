@@ -97,11 +97,11 @@ def evaluate(
         raise ValueError(f"fake, train and test differ in channels: {sorted(channels)}")
     if min(len(samples), len(train), len(test)) < 20:
         raise ValueError("evaluation needs 20 images or more of each kind")
-    heldout = _sample(params, test)
+    heldout = judge(params, test)
     digits = _digits(real, heldout)
     reference = Reference(train, heldout, digits, fingerprint(params))
     intended = None if fake_labels is None else np.asarray(fake_labels)
-    measured = _measure(_sample(params, samples, intended), reference, parzen)
+    measured = _measure(judge(params, samples, intended), reference, parzen)
     floors = _cached_floors(real, params, reference, measured, cache_folder(cache_dir))
     return {
         name: {
@@ -125,9 +125,9 @@ def frechet_to_train(
 
     The floor is that of the test images against the same, at their smaller number.
     """
-    train = _sample(params, _images(real["train_images"], "train")).features
-    test = _sample(params, _images(real["test_images"], "test")).features
-    features = _sample(params, _images(fake, "fake")).features
+    train = judge(params, _images(real["train_images"], "train")).features
+    test = judge(params, _images(real["test_images"], "test")).features
+    features = judge(params, _images(fake, "fake")).features
     return {
         "value": frechet_distance(features, train),
         "floor": frechet_distance(test, train),
@@ -367,7 +367,7 @@ def _floors(
     rows = np.random.default_rng(0).permutation(_split(reference.train))[:n]
     labels = real.get("train_labels")
     intended = None if labels is None else np.asarray(labels)[rows]
-    sample = _sample(params, reference.train[rows], intended)
+    sample = judge(params, reference.train[rows], intended)
     estimates = _measure(sample, reference, parzen)
     fresh = _spread(reference.test.images[1::2], NUM_PIXELS)
     estimates |= _memorisation(fresh, reference)
@@ -389,7 +389,8 @@ def _spread(images: Array, num: int) -> Array:
     return images[rows]
 
 
-def _sample(params: Params, images: Array, intended: Array | None = None) -> Sample:
+def judge(params: Params, images: Array, intended: Array | None = None) -> Sample:
+    """Features and logits, channel by channel, of uint8 [N, 28, 28, C]."""
     if intended is not None and len(intended) != len(images):
         raise ValueError(f"{len(intended)} labels for {len(images)} images")
     channels = [
