@@ -106,7 +106,7 @@ def get_config() -> ConfigDict:
     c.discriminator.softmax = False  # over two classes, real and generated
 
     # -- optimisation: `name` is a key of ganjax/gan.py, the rest optax's arguments ---
-    # learning_rate is a number, or a schedule: {"name": "cosine", "init_value": …, …}.
+    # learning_rate: a number, or over steps {"name": "cosine", "init_value": …, …}.
     c.g_optimizer = optimizer("adam", learning_rate=2e-3, b1=0.0, b2=0.99)
     c.d_optimizer = optimizer("adam", learning_rate=2e-3, b1=0.0, b2=0.99)
     c.ema_half_life = 10_000.0  # images after which the average has half forgotten

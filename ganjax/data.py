@@ -167,6 +167,8 @@ def image_folder(config: Mapping[str, Any]) -> Dataset:
     Raises:
       UserError: no folder, fewer than 20 readable images in it, or a wrong shape.
     """
+    from PIL import Image
+
     height, width, colours = config["image_shape"]
     if not config["manual_dir"] or colours not in (1, 3):
         raise UserError(
@@ -176,8 +178,6 @@ def image_folder(config: Mapping[str, Any]) -> Dataset:
     folder = Path(config["manual_dir"]).expanduser()
     if not folder.is_dir():
         raise UserError(f"config.data.manual_dir = {str(folder)!r} is not a folder")
-    from PIL import Image
-
     known = Image.registered_extensions().items()
     suffixes = {suffix for suffix, kind in known if kind in Image.OPEN}
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in suffixes)
