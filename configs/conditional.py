@@ -17,6 +17,7 @@ def get_config() -> ConfigDict:
     c = default.get_config()
     c.num_steps = 5000
     c.num_classes = 10
+    c.generator.norm = "none"  # as in mnist.py
     c.penalties.r1_r2 = 0.25  # with 1 D gives up: a label is a strong hint for G
     c.ema_half_life = 50_000.0
     c.sample_num = 100

@@ -14,6 +14,8 @@ from configs import default
 def get_config() -> ConfigDict:
     c = default.get_config()
     c.num_steps = 8000
+    # Batch statistics are noise in training that samples lack: less FID without them.
+    c.generator.norm = "none"
     # Fast players need a D that is held less: with gamma 1 its slope slowly dies at
     # these rates, and at 6e-3 G wins outright.
     c.g_optimizer.learning_rate = c.d_optimizer.learning_rate = 3e-3

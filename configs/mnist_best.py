@@ -18,11 +18,11 @@ from ganjax.config import override
 
 def get_config() -> ConfigDict:
     c = conditional.get_config()
-    c.num_steps = 38_000
+    c.num_steps = 40_000
     c.sample_every = c.checkpoint_every = 2000
     c.generator.channels = (64, 32)
     c.discriminator.channels = (32, 64)
-    c.generator.hidden = c.discriminator.hidden = (256,)
+    c.generator.hidden, c.discriminator.hidden = (512,), (256,)
     c.z_dim = 64
     override(c, "penalties.r1_r2", falling(0.5, 0.1, c.num_steps))
     for player in ("g_optimizer", "d_optimizer"):
