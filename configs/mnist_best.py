@@ -2,10 +2,11 @@
 
 python -m ganjax.main --config configs/mnist_best.py
 
-`conditional.py` with twice the width. Penalty and rates fall over the run, as in
-arXiv:2501.05441: a D that is held less sees smaller faults, smaller steps mend them.
-After 38,000 steps, 26 minutes on 2 cores of an AMD EPYC, FID 2.97, score 9.81,
-precision .866, recall .828 (real images: 2.32, 9.78, .849, .872); 99.5 % of the samples
+`conditional.py` with twice the width, and more where it costs nothing. Penalty and
+rates fall over the run, as in arXiv:2501.05441: a D that is held less sees smaller
+faults, smaller steps mend them.
+After 40,000 steps, 23 to 31 minutes on 2 cores of an AMD EPYC, FID 2.97, score 9.79,
+precision .873, recall .830 (real images: 2.32, 9.78, .849, .872); 99.4 % of the samples
 are of the digit that was asked for (seed 0). Recall is what half an hour does not buy.
 """
 
