@@ -21,7 +21,9 @@ from ganjax.models.layers import (
 )
 
 
-def check_sizes(player: str, channels: tuple[int, ...], kernel: int, stride: int):
+def check_sizes(
+    player: str, channels: tuple[int, ...], kernel: int, stride: int
+) -> None:
     """What either network needs: maps, and kernels that leave no gaps."""
     if not channels or kernel < stride:
         raise UserError(
