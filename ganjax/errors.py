@@ -4,7 +4,7 @@ Everything else is a bug and keeps its stack trace.
 """
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -25,3 +25,16 @@ def choose(table: Mapping[str, T], name: str, what: str) -> T:
         choices = ", ".join(sorted(table))
         raise UserError(f"{what} = {name!r} is unknown; choose from: {choices}")
     return table[name]
+
+
+def at_least(config: Mapping[str, Any], least: Mapping[str, int]) -> None:
+    """A UserError that names the first field below its least value.
+
+    >>> at_least({"seed": -1}, {"seed": 0})
+    Traceback (most recent call last):
+    ...
+    ganjax.errors.UserError: config.seed = -1 must be at least 0
+    """
+    for name, value in least.items():
+        if config[name] < value:
+            raise UserError(f"config.{name} = {config[name]} must be at least {value}")

@@ -12,7 +12,7 @@ import optax
 from flax import linen as nn
 
 from ganjax.config import FREE
-from ganjax.errors import UserError, choose
+from ganjax.errors import UserError, at_least, choose
 from ganjax.losses import LOSSES, Loss, smooth, weigh
 from ganjax.models import DISCRIMINATORS, GENERATORS
 from ganjax.models.layers import ACTIVATIONS, CONV, NORMS, RANGES
@@ -147,9 +147,7 @@ def _build(config: dict[str, Any], backend: str) -> Gan:
 
 
 def _check(config: dict[str, Any]) -> None:
-    for name in ("batch_size", "n_dis", "z_dim"):
-        if config[name] < 1:
-            raise UserError(f"config.{name} = {config[name]} must be at least 1")
+    at_least(config, {"batch_size": 1, "n_dis": 1, "z_dim": 1})
     for name in NOT_NEGATIVE:
         if config[name] < 0:
             raise UserError(f"config.{name} = {config[name]} must not be negative")
@@ -219,7 +217,7 @@ def schedule(spec: float | dict[str, Any], where: str) -> optax.Schedule:
 
 def per_step(schedule: optax.Schedule, updates: int) -> optax.Schedule:
     """A schedule over steps, for an optimiser that counts its own updates."""
-    return schedule if updates == 1 else lambda count: schedule(count // updates)
+    return lambda count: schedule(count // updates)
 
 
 def clip_weights(limit: float) -> optax.GradientTransformation:

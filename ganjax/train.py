@@ -18,7 +18,7 @@ import ganjax
 from ganjax import data, parallel
 from ganjax.checkpoint import Checkpoints
 from ganjax.config import difference
-from ganjax.errors import UserError
+from ganjax.errors import UserError, at_least
 from ganjax.evaluation import make_scorer
 from ganjax.gan import Gan, make_gan
 from ganjax.sampling import sample, sheet
@@ -28,6 +28,9 @@ from ganjax.writers import Writer, diverged
 # For a program that runs once: compiled four times as fast, and slow.
 ONCE = {"cpu": {"xla_backend_optimization_level": 0}}
 GRID_NOISE = 1_000_003  # folded into the seed: the same noise in every grid
+# Of the fields that make no other GAN, and so are none of `make_gan`'s business.
+LEAST = {"seed": 0, "num_steps": 0, "steps_per_call": 0, "keep": 1}
+LEAST |= {"sample_num": 1, "evaluate_num": 20}
 
 
 def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
@@ -41,7 +44,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
     """
     print(describe_devices(), flush=True)
     gan = make_gan(config)
-    check_run(config)
+    at_least(config, LEAST)
     parallel.check_batch_size(config.batch_size)
     make_folder(workdir)
     dataset = data.load(config.data)
@@ -121,21 +124,6 @@ def describe_devices() -> str:
         f"ganjax {ganjax.__version__}, jax {jax.__version__} on "
         f"{jax.default_backend().upper()}: {len(devices)} device{plural} ({kind})"
     )
-
-
-LEAST = {"seed": 0, "num_steps": 0, "steps_per_call": 0, "keep": 1}
-LEAST |= {"sample_num": 1, "evaluate_num": 20}
-
-
-def check_run(config: ConfigDict) -> None:
-    """The fields that make no other GAN, and so are none of `make_gan`'s business.
-
-    Raises:
-      UserError: one is too small.
-    """
-    for name, least in LEAST.items():
-        if config[name] < least:
-            raise UserError(f"config.{name} = {config[name]} must be at least {least}")
 
 
 def make_folder(workdir: Path) -> None:
