@@ -63,6 +63,9 @@ def get_config() -> ConfigDict:
     # -- the game ---------------------------------------------------------------------
     c.prior = "normal"  # ganjax/priors.py
     c.z_dim = 32
+    # Samples are drawn with z this much larger than in training: below 1 they are
+    # better and more alike, above 1 the other way round (1809.11096, section 3.1).
+    c.sample_scale = 1.0
     c.loss = "relativistic"  # ganjax/losses.py
     c.d_weights = (1.0, 1.0)  # of the discriminator's halves, real and fake
     c.label_smoothing = 0.0  # share of every real image that counts as fake
@@ -99,7 +102,7 @@ def get_config() -> ConfigDict:
     c.discriminator.hidden = (128,)
     c.discriminator.kernel = 4
     c.discriminator.stride = 2
-    c.discriminator.norm = "none"  # "spectral", or "batch", but not with a penalty
+    c.discriminator.norm = "none"  # "spectral"; "batch", which no penalty allows
     c.discriminator.momentum = 0.9
     c.discriminator.activation = "leaky_relu"
     c.discriminator.dropout = 0.0  # rate

@@ -39,9 +39,10 @@ def get_config(loss: str = "non_saturating") -> ConfigDict:
     c.prior = "uniform"
     c.z_dim = 100
     c.ema_half_life = 200_000.0
-    c.generator = ConfigDict({"name": "mlp", "hidden": (1200, 1200), "norm": "none"})
-    c.generator.update({"activation": "relu", "output": "sigmoid"})
-    c.generator.update({"output_bias": -1.9, "init_scale": 0.05})
+    c.generator = ConfigDict(
+        {"name": "mlp", "hidden": (1200, 1200), "norm": "none", "activation": "relu"}
+        | {"output": "sigmoid", "output_bias": -1.9, "init_scale": 0.05}
+    )
     c.discriminator = ConfigDict({"name": "maxout", "hidden": (240, 240), "pieces": 5})
     c.g_optimizer = default.optimizer(**SGD)
     c.d_optimizer = default.optimizer(**SGD)

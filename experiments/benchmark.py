@@ -14,7 +14,8 @@ the library, `of peak` the share of the float32 peak that ganjax makes of it. `c
 the time from the end of the imports to the end of the first step, in a process of its
 own without any compilation cache; `memory` is what that process had at most: resident,
 libraries and compilers included, or on a GPU what the framework had allocated there.
-Images are random numbers: nothing here depends on what they show.
+Images are random numbers: nothing here depends on what they show. What the file of
+results knows of configs that are not asked for stays in it; each names its machine.
 """
 
 import argparse
@@ -254,7 +255,7 @@ def measure(case: str, device: str, flags: argparse.Namespace) -> dict[str, Any]
     }
 
 
-def describe(device: str) -> dict[str, Any]:
+def describe() -> dict[str, Any]:
     """Hardware, and the versions of everything that matters."""
     import jax
     import torch
@@ -322,15 +323,18 @@ def main() -> None:
         sys.exit("error: JAX has a GPU, PyTorch has none: install a CUDA build of it")
     flags.out.parent.mkdir(parents=True, exist_ok=True)
     print(header(device), flush=True)
-    results = {}
+    before = json.loads(flags.out.read_text()) if flags.out.exists() else {}
+    results = before.pop("configs", {})  # what is left is one machine for all of them
+    results = {case: {"machine": before} | results[case] for case in results}
     for case in flags.configs:
         # Empty for the cold start; what it compiles serves the race, too.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
-            results[case] = measure(case, device, flags)
-        print(row(case, results[case], device), flush=True)
-        report = describe(device) | {"configs": results}
-        flags.out.write_text(json.dumps(report, indent=2, default=np.ndarray.tolist))
+            result = measure(case, device, flags)
+        print(row(case, result, device), flush=True)
+        results[case] = {"machine": describe()} | result
+        text = json.dumps({"configs": results}, indent=2, default=np.ndarray.tolist)
+        flags.out.write_text(text + "\n")
 
 
 if __name__ == "__main__":

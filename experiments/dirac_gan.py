@@ -16,20 +16,16 @@ and hinge (.63). The WGAN-GP penalty ends on a cycle of radius 1.2 to 1.5 with e
 loss. No random numbers: no seeds.
 """
 
-import argparse
 import math
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
-from PIL import Image
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from experiments.runs import make_parser, save_figure
 from ganjax import theory
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
 
 # a picture for each; the relativistic loss has the field of the non-saturating one
 # here, because D(0) = 0, and the hinge that of the WGAN as long as |ψθ| < 1
@@ -44,7 +40,6 @@ PENALTIES = {
 }
 SYMBOL = {"r1": "γ", "r1_r2": "γ", "instance_noise": "σ²", "wgan_gp": "weight"}
 START, EXTENT = (1.0, 1.0), 2.2
-RESULTS = Path(__file__).parent / "results"
 
 
 def measured_eigenvalues(loss: str, penalty: str, weight: float) -> np.ndarray:
@@ -82,7 +77,7 @@ def show(eigenvalues: tuple[complex, complex] | np.ndarray) -> str:
 
 
 def portrait(
-    axes: plt.Axes, loss: str, penalty: str, weight: float, path: np.ndarray
+    axes: Axes, loss: str, penalty: str, weight: float, path: np.ndarray
 ) -> None:
     """The direction of the field in grey, one descent from START on top."""
     line = jnp.linspace(-EXTENT, EXTENT, 13)
@@ -99,20 +94,13 @@ def portrait(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("--h", type=float, default=0.05, help="step of the descent")
     parser.add_argument("--steps", type=int, default=4000)
     flags = parser.parse_args()
 
-    RESULTS.mkdir(exist_ok=True)
-    figure, panels = plt.subplots(
-        len(DRAWN),
-        len(PENALTIES),
-        figsize=(11, 8.4),
-        sharex=True,
-        sharey=True,
-        layout="constrained",
-    )
+    figure = Figure(figsize=(11, 8.4), layout="constrained")
+    panels = figure.subplots(len(DRAWN), len(PENALTIES), sharex=True, sharey=True)
     print("| loss | penalty | weight | predicted | measured | radius at the end |")
     print("|---|---|---|---|---|---|")
     for loss in theory.DIRAC_LOSSES:
@@ -142,9 +130,7 @@ def main() -> None:
         f"Dirac-GAN: simultaneous gradient descent from (1, 1), step {flags.h}, "
         "and the eigenvalues at (0, 0)"
     )
-    path = RESULTS / "dirac_gan.png"
-    figure.savefig(path, dpi=100)
-    Image.open(path).convert("RGB").quantize(32).save(path)  # a third of the bytes
+    save_figure(figure, flags.out / "dirac_gan.png", colours=32)
 
 
 if __name__ == "__main__":

@@ -26,27 +26,22 @@ The two-sided penalty, λ = 10, fails where the distributions overlap: to turn t
 of its slope the critic has to pass through f' = 0, and that costs more than W1 earns.
 """
 
-import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
 import optax
 from jax.nn import relu
 from jax.scipy import stats
-from PIL import Image
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from experiments.runs import make_parser, mean_sd, save_figure
 from ganjax import theory
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-
-RESULTS = Path(__file__).parent / "results"
 BATCH_SIZE = 128
 P, Q = (3, 1, 0, 1, 2), (1, 2, 2, 2, 0)  # shovels of earth at 0, 1, 2, 3, 4
 # the jumps of the uniforms fall half-way between its points
@@ -185,15 +180,10 @@ def measure(
     return np.asarray(gap), np.asarray(steep)
 
 
-def show(values: np.ndarray) -> str:
-    """Mean ± standard deviation over seeds."""
-    return f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
-
-
 # ---- The picture ------------------------------------------------------------
 
 
-def draw_plan(axes: plt.Axes, cost: float, plan: np.ndarray) -> None:
+def draw_plan(axes: Axes, cost: float, plan: np.ndarray) -> None:
     """The cheapest plan as a table of shovels, piles along its sides."""
     axes.imshow(plan, cmap="Greens", vmin=0, vmax=4)
     for (i, j), moved in np.ndenumerate(plan):
@@ -207,7 +197,7 @@ def draw_plan(axes: plt.Axes, cost: float, plan: np.ndarray) -> None:
     )
 
 
-def draw_costs(axes: plt.Axes, cost: float, everything: list[float]) -> None:
+def draw_costs(axes: Axes, cost: float, everything: list[float]) -> None:
     values, counts = np.unique(everything, return_counts=True)
     axes.bar(values, counts, width=1.2, color="0.75")
     axes.axvline(cost, color="tab:green", linewidth=2, label="linear programme")
@@ -216,7 +206,7 @@ def draw_costs(axes: plt.Axes, cost: float, everything: list[float]) -> None:
     axes.legend(frameon=False)
 
 
-def draw_disjoint(axes: plt.Axes) -> None:
+def draw_disjoint(axes: Axes) -> None:
     shifts = jnp.linspace(-3.0, 3.0, 121)
     jsd, w1 = jax.lax.map(uniforms_apart, shifts)
     axes.plot(shifts, w1, color="tab:green", label="Wasserstein-1")
@@ -228,11 +218,12 @@ def draw_disjoint(axes: plt.Axes) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("--steps", type=int, default=1000, help="of each critic")
     parser.add_argument("--seeds", type=int, default=5)
     flags = parser.parse_args()
-    figure, panels = plt.subplots(2, 2, figsize=(9, 7.5), layout="constrained")
+    figure = Figure(figsize=(9, 7.5), layout="constrained")
+    panels = figure.subplots(2, 2)
 
     cost, plan, everything = cheapest_plan()
     print(
@@ -258,7 +249,7 @@ def main() -> None:
         gap, steep = measure(constraint, flags.steps, flags.seeds)
         lower = gap / steep
         for i, ((mean, std), w1) in enumerate(PAIRS.items()):
-            cells = " | ".join(show(values[i]) for values in (gap, steep, lower))
+            cells = " | ".join(mean_sd(values[i], 3) for values in (gap, steep, lower))
             print(f"| {name} | N({mean:g}, {std:g}²) | {w1:.3f} | {cells} |")
         truth = np.repeat(list(PAIRS.values()), flags.seeds)
         axes.plot(truth, lower.ravel(), marker, label=name, markersize=5, alpha=0.6)
@@ -267,10 +258,7 @@ def main() -> None:
     axes.set_title("(c) a critic measures from samples")
     axes.legend(frameon=False)
 
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / "divergences.png"
-    figure.savefig(path, dpi=100)
-    Image.open(path).convert("RGB").quantize(64).save(path)
+    save_figure(figure, flags.out / "divergences.png")
 
 
 if __name__ == "__main__":

@@ -11,27 +11,26 @@ end, where a D trained alone reaches .48; JSD falls from .537 to .0009 nats and 
 1.50 to .014.
 """
 
-import argparse
 import math
-from pathlib import Path
+from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
 import optax
 from jax.scipy import stats
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
+from experiments.runs import make_parser, save_figure
 from ganjax import theory
+from ganjax.losses import LOSSES
+from ganjax.penalties import r1
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-
-RESULTS = Path(__file__).parent / "results"
 MEAN, STD = 1.5, 0.75  # p_data; the noise is N(0, 1)
 X = jnp.linspace(-3.0, 5.0, 401)
 LOG_P_DATA = stats.norm.logpdf(X, MEAN, STD)
@@ -77,11 +76,9 @@ def d_loss(d_params: optax.Params, g_params: optax.Params, key: jax.Array) -> ja
     real_key, z_key = jax.random.split(key)
     real = MEAN + STD * jax.random.normal(real_key, (BATCH_SIZE,))
     fake = apply(g_params, jax.random.normal(z_key, (BATCH_SIZE,)))
-    fake_logits = apply(d_params, fake)
-    real_logits, vjp = jax.vjp(lambda x: apply(d_params, x), real)
-    (gradient,) = vjp(jnp.ones_like(real_logits))
-    v = jax.nn.log_sigmoid(real_logits) + jax.nn.log_sigmoid(-fake_logits)
-    return jnp.mean(-v + 0.5 * GAMMA * gradient**2)
+    d_fn = partial(apply, d_params)
+    loss = LOSSES["minimax"].d(d_fn(real), d_fn(fake))
+    return jnp.mean(loss + GAMMA * r1(d_fn, real, fake, key))
 
 
 def g_loss(g_params: optax.Params, d_params: optax.Params, key: jax.Array) -> jax.Array:
@@ -165,7 +162,7 @@ def measure(now: Curves) -> tuple[float, float, float]:
     return float(error), float(jsd), float(theory.wasserstein_1d(*cdfs, X))
 
 
-def draw(axes: plt.Axes, now: Curves, title: str) -> None:
+def draw(axes: Axes, now: Curves, title: str) -> None:
     """One panel: the densities and D above, the arrows from z to x below."""
     axes.plot(X, jnp.exp(LOG_P_DATA), "k:", linewidth=2, label="$p_{data}$")
     axes.plot(X, jnp.exp(now.log_p_g), "g-", linewidth=1.8, label="$p_g$")
@@ -182,7 +179,7 @@ def draw(axes: plt.Axes, now: Curves, title: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("--steps", type=int, default=3000, help="generator updates")
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
@@ -199,24 +196,21 @@ def main() -> None:
         f"(d) after {FRAMES * per_frame} steps of G": frames[-1],
     }
 
-    RESULTS.mkdir(exist_ok=True)
-    figure, panels = plt.subplots(1, 4, figsize=(14, 3.6), layout="constrained")
+    figure = Figure(figsize=(14, 3.6), layout="constrained")
+    panels = figure.subplots(1, 4)
     print("| stage | max abs(D - 1/2) | JSD, nats | W1 |\n|---|---|---|---|")
     for axes, (title, players) in zip(panels, stages.items(), strict=True):
         now = curves(players)
         error, jsd, w1 = measure(now)
         print(f"| {title} | {error:.4f} | {jsd:.4f} | {w1:.4f} |")
         draw(axes, now, title)
-    path = RESULTS / "figure1.png"
-    figure.savefig(path, dpi=100)
-    Image.open(path).convert("RGB").quantize(64).save(path)
-    plt.close(figure)
+    save_figure(figure, flags.out / "figure1.png")
 
     film_stages = {"start": start, "D alone": warm}
     film_stages |= {f"G step {(i + 1) * per_frame}": p for i, p in enumerate(frames)}
     pictures = []
-    figure, axes = plt.subplots(figsize=(4.4, 3.4), dpi=80, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = Figure(figsize=(4.4, 3.4), dpi=80, layout="constrained")
+    axes, canvas = figure.subplots(), FigureCanvasAgg(figure)
     for title, players in film_stages.items():
         axes.clear()
         draw(axes, curves(players), title)
@@ -226,7 +220,7 @@ def main() -> None:
         pictures.append(picture.quantize(32, dither=Image.Dither.NONE))
     milliseconds = [1500, 1500] + [120] * (FRAMES - 1) + [3000]
     pictures[0].save(
-        RESULTS / "figure1.gif",
+        flags.out / "figure1.gif",
         save_all=True,
         append_images=pictures[1:],
         duration=milliseconds,

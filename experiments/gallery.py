@@ -9,25 +9,23 @@ Without --faces, a folder of images, it draws 5,000 cartoon faces for image_fold
 The games of loss.py have a table and a picture of their own, by loss_table.py.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import jax
-import matplotlib
-from PIL import Image
+from matplotlib.figure import Figure
 
 import ganjax
 from experiments.cartoon_faces import draw_faces
-from experiments.runs import train_and_score, training_seconds
-from ganjax.evaluation import restore_for_use
+from experiments.runs import (
+    make_parser,
+    save_figure,
+    train_and_score,
+    training_seconds,
+)
 from ganjax.sampling import grid
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-
-RESULTS = Path(__file__).parent / "results"
-# config -> steps, where a laptop's patience differs from the config
+# config -> steps, where the config's own take too long here
 CONFIGS: dict[str, dict[str, Any]] = {
     "mnist.py": {},
     "conditional.py": {},
@@ -91,23 +89,21 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def plot(names: list[str], runs: Path) -> None:
+def plot(names: list[str], runs: Path, path: Path) -> None:
     """A row of samples per config, in colour only where there is any."""
-    figure = plt.figure(figsize=(10, 0.62 * len(names)), layout="constrained")
+    figure = Figure(figsize=(10, 0.62 * len(names)), layout="constrained")
     for axis, name in zip(figure.subplots(len(names), 1), names, strict=True):
-        gan, state, _ = restore_for_use(run_folder(runs, name))
+        gan, state, _ = ganjax.load_run(run_folder(runs, name))
         images = ganjax.sample(gan, state, num=COLUMNS, key=jax.random.key(0))
         axis.imshow(grid(images, columns=COLUMNS), cmap="gray")
         axis.set(xticks=[], yticks=[])
         axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
         axis.spines[:].set_visible(False)
-    path = RESULTS / "gallery.png"
-    figure.savefig(path, dpi=80, bbox_inches="tight")
-    Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
+    save_figure(figure, path, dpi=80, bbox_inches="tight")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--faces", type=Path)
     flags = parser.parse_args()
@@ -125,8 +121,8 @@ def main() -> None:
                 print(f"{name}: {metric} {results[name][metric]['value']:.4g}")
     text = table(results)
     print(text)
-    (RESULTS / "gallery.md").write_text(text + "\n")
-    plot(list(results), flags.runs)
+    (flags.out / "gallery.md").write_text(text + "\n")
+    plot(list(results), flags.runs, flags.out / "gallery.png")
 
 
 if __name__ == "__main__":

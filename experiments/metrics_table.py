@@ -16,7 +16,7 @@ import numpy as np
 
 import ganjax
 from ganjax import data
-from ganjax.evaluation import classifier, restore_for_use
+from ganjax.evaluation import classifier
 from ganjax.metrics import evaluate
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--num", type=int, default=10_000)
     flags = parser.parse_args()
 
-    gan, state, metadata = restore_for_use(flags.workdir)
+    gan, state, metadata = ganjax.load_run(flags.workdir)
     dataset = data.load(metadata["config"]["data"])
     rows = np.random.default_rng(0).permutation(len(dataset.images) * 5 // 6)
     key = jax.random.key(0)

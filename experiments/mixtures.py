@@ -23,29 +23,23 @@ then. What misses the modes lies between neighbours: a continuous map of one Gau
 can't avoid the way from one to the next.
 """
 
-import argparse
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
 import optax
 from flax.training.train_state import TrainState
-from PIL import Image
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from experiments.runs import mean_sd
+from experiments.runs import make_parser, mean_sd, save_figure
 from ganjax.losses import LOSSES, Loss
 from ganjax.metrics.scores import histogram_kl
 from ganjax.penalties import PENALTIES, PenaltyFn
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-
-RESULTS = Path(__file__).parent / "results"
 NUM = 2500  # samples that are scored
 BATCH_SIZE, WIDTH, DEPTH = 128, 64, 4
 # modes, HQ % and KL of the ring, then of the grid: tables of arXiv:1712.04086
@@ -207,7 +201,7 @@ def row(name: str, *scores: list[Score]) -> str:
     return " | ".join([f"| {name}", *map(mean_sd, columns, digits)]) + " |"
 
 
-def draw_panel(axes: plt.Axes, samples: np.ndarray, mixture: Mixture) -> None:
+def draw_panel(axes: Axes, samples: np.ndarray, mixture: Mixture) -> None:
     """Samples over circles around the true means; an empty circle is a lost mode."""
     modes, quality, _ = score(samples, mixture)
     axes.plot(*mixture.means.T, "o", color="tab:orange", markersize=9, fillstyle="none")
@@ -218,7 +212,7 @@ def draw_panel(axes: plt.Axes, samples: np.ndarray, mixture: Mixture) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("--steps", type=int, default=8_000, help="updates of G")
     parser.add_argument("--seeds", type=int, default=10)
     flags = parser.parse_args()
@@ -231,9 +225,8 @@ def main() -> None:
     truth = [[score(draw(m, NUM, key), m) for key in keys] for m in MIXTURES.values()]
     print(row("*true samples*", *truth), flush=True)
 
-    figure, panels = plt.subplots(
-        2, len(GAMES), figsize=(10, 5.6), layout="constrained"
-    )
+    figure = Figure(figsize=(10, 5.6), layout="constrained")
+    panels = figure.subplots(2, len(GAMES))
     for column, (name, game) in zip(panels.T, GAMES.items(), strict=True):
         scores = []
         for axes, mixture in zip(column, MIXTURES.values(), strict=True):
@@ -246,10 +239,7 @@ def main() -> None:
     figure.suptitle(
         "2,500 samples of seed 0, not selected, and circles at the true means"
     )
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / "mixtures.png"
-    figure.savefig(path, dpi=100)
-    Image.open(path).convert("RGB").quantize(32).save(path)
+    save_figure(figure, flags.out / "mixtures.png", colours=32)
 
 
 if __name__ == "__main__":

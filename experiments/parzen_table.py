@@ -32,7 +32,6 @@ import numpy as np
 
 import ganjax
 from ganjax import data
-from ganjax.evaluation import restore_for_use
 from ganjax.metrics import nearest_neighbours, parzen_log_likelihood
 
 PUBLISHED = {
@@ -68,7 +67,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=3)
     flags = parser.parse_args()
 
-    runs = {workdir.name: restore_for_use(workdir) for workdir in flags.workdirs}
+    runs = {workdir.name: ganjax.load_run(workdir) for workdir in flags.workdirs}
     metadata = next(iter(runs.values()))[2]
     dataset = data.load(metadata["config"]["data"])
     train, validation = np.split(dataset.images, [len(dataset.images) * 5 // 6])

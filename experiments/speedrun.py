@@ -65,7 +65,7 @@ def ganjax_snapshots(folder: Path, started: float) -> Iterator[Snapshot]:
     """Samples of every checkpoint, and when it was complete."""
     import jax
 
-    from ganjax.evaluation import restore_for_use
+    from ganjax.checkpoint import load_run
     from ganjax.sampling import sample
 
     steps = sorted(int(path.name) for path in (folder / "checkpoints").glob("[0-9]*"))
@@ -75,7 +75,7 @@ def ganjax_snapshots(folder: Path, started: float) -> Iterator[Snapshot]:
         alone = folder / "alone" / str(step)  # a work folder's newest is what restores
         (alone / "checkpoints").mkdir(parents=True)
         checkpoint.rename(alone / "checkpoints" / str(step))
-        gan, state, _ = restore_for_use(alone)
+        gan, state, _ = load_run(alone)
         yield (
             step,
             written - started,
@@ -168,6 +168,8 @@ def print_summary(results: dict[str, list[list[Row]]]) -> None:
         return f"{main} ({' to '.join(show)})"
 
     for name, seeds in results.items():
+        if not seeds:  # its turn has not come yet
+            continue
         cells = [cell([seconds_to(r, t) for r in seeds], 0) for t in THRESHOLDS]
         cells.append(cell([min(r["fid"] for r in rows) for rows in seeds], 2))
         print("| " + " | ".join([name, *cells]) + " |")

@@ -1,4 +1,4 @@
-"""The same GANs in plain PyTorch, built from the same configs, to be held against.
+"""The same GANs in plain PyTorch, built from the same configs, to compare against.
 
 Question: what would somebody who knows PyTorch well have written? Modules in a row,
 fused Adam, one pass of D over reals and fakes together, no gradient that nobody needs.
@@ -41,11 +41,12 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 OUTPUTS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
 # What a twin can't do, and the value of each that switches it off.
-OFF = {"n_dis": 1, "prior": "normal", "dtype": "float32"}
+OFF = {"n_dis": 1, "prior": "normal", "dtype": "float32", "sample_scale": 1.0}
 OFF |= {"discriminator.norm": "none", "discriminator.softmax": False}
 OFF |= dict.fromkeys(("label_smoothing", "label_flip", "instance_noise"), 0.0)
 OFF |= dict.fromkeys(("d_warmup", "g_warmup", "num_classes"), 0)
-OFF |= dict.fromkeys(("d_optimizer.clip_weights", "d_optimizer.max_grad_norm"), 0.0)
+LIMITS = ("clip_weights", "max_grad_norm")
+OFF |= {f"{player}_optimizer.{limit}": 0.0 for player in "dg" for limit in LIMITS}
 
 # --- networks: z [B, Z] -> images [B, C, H, W] -> logits [B] ------------------------
 
@@ -333,6 +334,9 @@ def check(config: ConfigDict) -> None:
     given = flatten(config.to_dict())
     if config.reuse_fakes != (config.order == "g_first"):
         raise UserError("a twin reuses fakes if and only if G moves first")
+    for field in given:  # a schedule is a mapping where a number could be
+        if field.count(".") > 1:
+            raise UserError(f"a twin can't do schedules: {field.rpartition('.')[0]}")
     for field, off in OFF.items():
         if given.get(field, off) != off:
             raise UserError(f"a twin can't do config.{field} = {given[field]!r}")

@@ -1,9 +1,10 @@
 """ganjax: generative adversarial networks as pure functions of arrays.
 
-The public names load what they need on first use, so that `import ganjax` is free.
+The public names and the modules are loaded on first use: `import ganjax` is free.
 """
 
 import importlib
+import importlib.util
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,43 +12,38 @@ STARTED = time.perf_counter()  # of the process, to a few milliseconds, for main
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from ganjax.config import load_config
-    from ganjax.errors import UserError
-    from ganjax.gan import Gan, make_gan
-    from ganjax.sampling import sample
-    from ganjax.state import TrainState, init_state
-    from ganjax.steps import d_step, g_step, train_step
-    from ganjax.train import train_and_evaluate
+    from ganjax.checkpoint import load_run as load_run
+    from ganjax.config import load_config as load_config
+    from ganjax.data import make_dataset as make_dataset
+    from ganjax.errors import UserError as UserError
+    from ganjax.gan import Gan as Gan
+    from ganjax.gan import make_gan as make_gan
+    from ganjax.sampling import sample as sample
+    from ganjax.state import TrainState as TrainState
+    from ganjax.state import init_state as init_state
+    from ganjax.steps import d_step as d_step
+    from ganjax.steps import g_step as g_step
+    from ganjax.steps import train_step as train_step
+    from ganjax.train import train_and_evaluate as train_and_evaluate
 
 _HOMES = {
-    "Gan": "gan",
-    "TrainState": "state",
-    "UserError": "errors",
-    "d_step": "steps",
-    "g_step": "steps",
-    "init_state": "state",
-    "load_config": "config",
-    "make_gan": "gan",
-    "sample": "sampling",
-    "train_and_evaluate": "train",
-    "train_step": "steps",
+    "checkpoint": ("load_run",),
+    "config": ("load_config",),
+    "data": ("make_dataset",),
+    "errors": ("UserError",),
+    "gan": ("Gan", "make_gan"),
+    "sampling": ("sample",),
+    "state": ("TrainState", "init_state"),
+    "steps": ("d_step", "g_step", "train_step"),
+    "train": ("train_and_evaluate",),
 }
-__all__ = [
-    "Gan",
-    "TrainState",
-    "UserError",
-    "d_step",
-    "g_step",
-    "init_state",
-    "load_config",
-    "make_gan",
-    "sample",
-    "train_and_evaluate",
-    "train_step",
-]
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    path = f"ganjax.{_HOME.get(name, name)}"
+    if importlib.util.find_spec(path) is None:
         raise AttributeError(f"module 'ganjax' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"ganjax.{_HOMES[name]}"), name)
+    module = importlib.import_module(path)
+    return getattr(module, name) if name in _HOME else module

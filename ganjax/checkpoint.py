@@ -5,6 +5,7 @@ the data. Writing is asynchronous; errors of a write surface at the next one or 
 `close`.
 """
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from ganjax import parallel
 from ganjax.errors import UserError
-from ganjax.state import TrainState
+from ganjax.gan import Gan, make_gan
+from ganjax.state import TrainState, abstract_state
 
 logging.set_verbosity(logging.ERROR)  # Orbax narrates
 
@@ -121,6 +124,20 @@ def architecture(state: TrainState) -> list[list[int]]:
     return [list(x.shape) for x in jax.tree.leaves(state)]
 
 
-def has_checkpoint(workdir: Path) -> bool:
-    """Whether a work folder holds any checkpoint, without creating anything."""
-    return any(p.name.isdigit() for p in (workdir / "checkpoints").glob("*"))
+def load_run(workdir: str | Path) -> tuple[Gan, TrainState, dict[str, Any]]:
+    """The GAN of a work folder, its newest state, and the metadata saved beside it.
+
+    Metadata are `config`, as nested dictionaries, and `data`, the data set's identity.
+    The state is replicated over the local devices.
+
+    Raises:
+      UserError: no checkpoint there, or one that can't be restored.
+    """
+    folder = Path(workdir).expanduser()
+    if not any(p.name.isdigit() for p in (folder / "checkpoints").glob("*")):
+        raise UserError(f"{folder} holds no checkpoint: train there, or fix --workdir")
+    with contextlib.closing(Checkpoints(folder, create=False)) as checkpoints:
+        metadata = checkpoints.metadata()
+        gan = make_gan(metadata["config"])
+        state = checkpoints.restore(abstract_state(gan), parallel.replicated())
+    return gan, state, metadata

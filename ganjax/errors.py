@@ -1,16 +1,16 @@
-"""What a user can mend is a `UserError`: one line that says what, where and how.
+"""What a user can fix is a `UserError`: one line that says what, where and how.
 
 Everything else is a bug and keeps its stack trace.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 class UserError(Exception):
-    """Bad input, with the mend in its message; `main` prints it and exits with 1."""
+    """Bad input, with the remedy in its message; `main` prints it and exits with 1."""
 
 
 def choose(table: Mapping[str, T], name: str, what: str) -> T:
@@ -21,10 +21,15 @@ def choose(table: Mapping[str, T], name: str, what: str) -> T:
     ...
     ganjax.errors.UserError: optimizer.name = 'adan' is unknown; choose from: adam, sgd
     """
-    if name not in table:
-        choices = ", ".join(sorted(table))
+    return table[check_known(table, name, what)]
+
+
+def check_known(known: Collection[str], name: str, what: str) -> str:
+    """`name`, or a UserError that lists the known ones."""
+    if name not in known:
+        choices = ", ".join(sorted(known))
         raise UserError(f"{what} = {name!r} is unknown; choose from: {choices}")
-    return table[name]
+    return name
 
 
 def at_least(config: Mapping[str, Any], least: Mapping[str, int]) -> None:

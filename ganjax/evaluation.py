@@ -9,36 +9,19 @@ from zipfile import BadZipFile
 import jax
 import numpy as np
 
-from ganjax import data, parallel, sampling
-from ganjax.checkpoint import Checkpoints, has_checkpoint
+from ganjax import data, sampling
+from ganjax.checkpoint import load_run
 from ganjax.errors import UserError
-from ganjax.gan import make_gan
 from ganjax.metrics.classifier import load_classifier
 from ganjax.metrics.evaluate import evaluate, frechet_to_train, judge, table
 from ganjax.metrics.frechet import frechet_distance
 from ganjax.metrics.memorisation import memorisation_test, nearest_neighbours
 from ganjax.metrics.scores import classifier_score
 from ganjax.metrics.stacked import mode_counts, num_modes
-from ganjax.state import TrainState, abstract_state
+from ganjax.writers import make_folder
 
+NUM_TEST = 10_000  # of anyone's samples against the test images
 NUM_TRAIN = 50_000  # samples against the training images, as far as data reach
-
-
-def restore_for_use(workdir: Path) -> tuple[Any, TrainState, dict[str, Any]]:
-    """The GAN, the newest state and the metadata of a work folder.
-
-    Raises:
-      UserError: no checkpoint there, or one that can't be restored.
-    """
-    if not has_checkpoint(workdir):
-        raise UserError(
-            f"{workdir} holds no checkpoint: train there, or mend --workdir"
-        )
-    checkpoints = Checkpoints(workdir, create=False)
-    metadata = checkpoints.metadata()
-    gan = make_gan(metadata["config"])
-    state = checkpoints.restore(abstract_state(gan), parallel.replicated())
-    return gan, state, metadata
 
 
 def sample_run(workdir: Path, out: Path, num: int, seed: int) -> None:
@@ -47,7 +30,7 @@ def sample_run(workdir: Path, out: Path, num: int, seed: int) -> None:
     Raises:
       UserError: nothing to restore, or a place that can't be written to.
     """
-    gan, state, _ = restore_for_use(workdir)
+    gan, state, _ = load_run(workdir)
     sampling.export(gan, state, out, num, jax.random.key(seed))
     print(f"samples of step {int(state.step)} in {out}")
 
@@ -57,59 +40,66 @@ def evaluate_run(
     num: int,
     seed: int,
     parzen: bool,
-    config: Mapping[str, Any] | None = None,
+    data_config: Mapping[str, Any] | None = None,
 ) -> None:
     """Scores the newest checkpoint: a table, metrics.json and neighbours.png.
 
-    `config`, the fields `data.*`, says where the data are now, if not where they were.
+    `data_config`, the fields `data.*`, says where the data are now, if not where they
+    were.
 
     Raises:
       UserError: nothing to restore, or other data than the run was trained on.
     """
-    gan, state, metadata = restore_for_use(workdir)
-    dataset = data.load(config or metadata["config"]["data"])
+    gan, state, metadata = load_run(workdir)
+    dataset = data.load(data_config or metadata["config"]["data"])
     if dataset.identity["sha256"] != metadata["data"]["sha256"]:
         raise UserError(
             f"{workdir} was trained on {metadata['data']['source']}, at hand is "
             f"{dataset.identity['source']}: pass --config and --config.data.manual_dir"
         )
 
-    def draw(n: int) -> np.ndarray:
-        return sampling.sample(gan, state, num=n, key=jax.random.key(seed))
-
     print(f"step {int(state.step)} of {workdir}")
     total = max(num, min(NUM_TRAIN, len(dataset.images)))
     labels = sampling.balanced_labels(gan, total)
-    samples = {"images": draw(total)} | ({} if labels is None else {"labels": labels})
-    report(samples, num, dataset, workdir, parzen)
+    key = jax.random.key(seed)
+    images = sampling.sample(gan, state, num=total, key=key, labels=labels)
+    report(images, labels, num, dataset, workdir, parzen)
 
 
 def evaluate_samples(
-    file: Path, workdir: Path, config: Mapping[str, Any], parzen: bool
+    file: Path, workdir: Path, data_config: Mapping[str, Any], parzen: bool
 ) -> None:
     """Scores samples that anyone made: an .npz with uint8 NHWC `images`.
 
     Where it has `labels` too, int [N], the classes that were meant, so does the table.
+    Of more than 10,000 images every so many-th is scored against the test images, since
+    they may come sorted.
 
     Raises:
       UserError: not such a file.
     """
     try:
         with np.load(file) as arrays:
-            samples = {k: arrays[k] for k in ("images", "labels") if k in arrays}
-        num = len(samples["images"])
+            images, labels = arrays["images"], arrays.get("labels")
+        num = len(images)
+        if labels is not None and labels.shape != (num,):
+            raise ValueError(f"labels {labels.shape} for {num} images")
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise UserError(
             f"--samples={file} can't be read: it must be an .npz with one uint8 array "
             f"'images' of shape [N, H, W, C] ({error})"
         ) from error
-    workdir.mkdir(parents=True, exist_ok=True)
+    make_folder(workdir)
     print(f"{num} samples of {file}")
-    report(samples, min(num, 10_000), data.load(config), workdir, parzen)
+    first = np.argsort(np.arange(num) % -(-num // NUM_TEST), kind="stable")
+    images, labels = images[first], None if labels is None else labels[first]
+    dataset = data.load(data_config)
+    report(images, labels, min(num, NUM_TEST), dataset, workdir, parzen)
 
 
 def report(
-    samples: Mapping[str, np.ndarray],
+    images: np.ndarray,
+    labels: np.ndarray | None,
     num: int,
     dataset: data.Dataset,
     workdir: Path,
@@ -120,14 +110,13 @@ def report(
     The first `num` images are scored against the test images, all of them against the
     training images.
     """
-    params, images, labels = classifier(dataset), samples["images"], None
-    if "labels" in samples:
-        labels = samples["labels"][:num]
+    params = classifier(dataset)
+    meant = None if labels is None else labels[:num]
     real = {"train_images": dataset.images, "test_images": dataset.test_images}
     if dataset.labels.ndim == 1:
         real |= {"train_labels": dataset.labels, "test_labels": dataset.test_labels}
     try:
-        results = evaluate(images[:num], real, params, labels, parzen)
+        results = evaluate(images[:num], real, params, meant, parzen)
         if len(images) > num:
             results["fid_train"] = frechet_to_train(images, real, params)
     except ValueError as error:
@@ -146,8 +135,8 @@ def neighbours(images: np.ndarray, dataset: data.Dataset, rows: int = 8) -> np.n
     """A picture: two columns of samples, each followed by its five nearest digits."""
     queries = images[: 2 * rows]
     found = nearest_neighbours(queries, dataset.images, k=5).indices
-    sheet = np.concatenate([queries[:, None], dataset.images[found]], axis=1)
-    return sampling.grid(sheet.reshape(-1, *queries.shape[1:]), columns=12)
+    tiles = np.concatenate([queries[:, None], dataset.images[found]], axis=1)
+    return sampling.grid(tiles.reshape(-1, *queries.shape[1:]), columns=12)
 
 
 def plot_distances(path: Path, images: np.ndarray, dataset: data.Dataset) -> None:

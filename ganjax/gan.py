@@ -1,9 +1,9 @@
 """From a config to a `Gan`: every option looked up once, here and nowhere else."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ import optax
 from flax import linen as nn
 
 from ganjax.config import FREE
-from ganjax.errors import UserError, at_least, choose
+from ganjax.errors import UserError, at_least, check_known, choose
 from ganjax.losses import LOSSES, Loss, smooth, weigh
 from ganjax.models import DISCRIMINATORS, GENERATORS
 from ganjax.models.layers import ACTIVATIONS, CONV, NORMS, RANGES
@@ -20,18 +20,24 @@ from ganjax.penalties import PENALTIES, PenaltyFn
 from ganjax.priors import PRIORS, PriorFn
 
 SCHEDULES = {
-    "constant": optax.constant_schedule,
     "cosine": optax.cosine_decay_schedule,
     "exponential": optax.exponential_decay,
     "linear": optax.linear_schedule,
     "warmup_cosine": optax.warmup_cosine_decay_schedule,
 }
-NOT_NEGATIVE = (
-    *("ema_half_life", "ema_rampup", "l1", "label_smoothing", "label_flip"),
-    *("instance_noise", "instance_noise_steps", "num_classes", "d_warmup", "g_warmup"),
-)
-# Fields that make no other GAN: those that a resumed run may change, and the seed.
-APART = {"seed", *FREE} - {"conv"}
+TABLES = (LOSSES, PENALTIES, PRIORS, GENERATORS, DISCRIMINATORS)  # notebooks add theirs
+LEAST = {
+    **dict.fromkeys(("batch_size", "n_dis", "z_dim"), 1),
+    **dict.fromkeys(("ema_half_life", "ema_rampup", "l1", "num_classes"), 0),
+    **dict.fromkeys(("label_smoothing", "label_flip", "d_warmup", "g_warmup"), 0),
+    **dict.fromkeys(("instance_noise", "instance_noise_steps", "sample_scale"), 0),
+}
+LEAST_OF_PLAYER = {
+    **dict.fromkeys(("channels", "hidden", "kernel", "stride", "pieces"), 1),
+    **dict.fromkeys(("output_kernel", "dropout", "input_dropout"), 0),
+}
+# Fields that leave the GAN itself unchanged, and so no part of the cache's key.
+APART = {"seed", *FREE} - {"conv", "sample_scale"}
 ORDERS = {"d_first": False, "g_first": True}
 DTYPES = {name: jnp.dtype(name) for name in ("float32", "bfloat16")}
 OPTIMIZERS = {"adam": optax.adam, "rmsprop": optax.rmsprop, "sgd": optax.sgd}
@@ -42,6 +48,8 @@ class Gan:
     """Everything about a GAN that is not an array. Hashable: a static argument of jit.
 
     Equal configs give the very same object (`make_gan` caches), hence no recompiling.
+    To swap a part that no config names, `dataclasses.replace(gan, loss=…)`, once: every
+    new object compiles anew.
     """
 
     generator: nn.Module
@@ -62,8 +70,10 @@ class Gan:
     dtype: jnp.dtype  # of the networks' arithmetic; everything else is float32
     instance_noise: float  # σ at the start, on the scale of the pixel range
     instance_noise_steps: int  # over which it falls to zero; 0: it stays
+    sample_scale: float  # of z in samples, beside that of training
     label_flip: float  # share of pairs that D's loss sees swapped
-    warmup: tuple[tuple[str, int], ...]  # (who keeps still, for how many first steps)
+    d_warmup: int  # first steps in which only the discriminator learns
+    g_warmup: int  # or only the generator
 
 
 def make_gan(config: Mapping[str, Any]) -> Gan:
@@ -79,11 +89,12 @@ def make_gan(config: Mapping[str, Any]) -> Gan:
     plain = config.to_dict() if hasattr(config, "to_dict") else dict(config)
     plain = {k: v for k, v in plain.items() if k not in APART}
     plain["data"] = {"image_shape": plain["data"]["image_shape"]}
-    return _make_gan(json.dumps(plain, sort_keys=True), jax.default_backend())
+    tables = tuple(tuple(table.items()) for table in TABLES)
+    return _make_gan(json.dumps(plain, sort_keys=True), jax.default_backend(), tables)
 
 
 @cache
-def _make_gan(config_json: str, backend: str) -> Gan:
+def _make_gan(config_json: str, backend: str, tables: tuple) -> Gan:
     config = json.loads(config_json)
     try:
         used = {k: v for k, v in config["penalties"].items() if v != 0}
@@ -98,23 +109,19 @@ def _make_gan(config_json: str, backend: str) -> Gan:
 
 
 def _build(config: dict[str, Any], backend: str) -> Gan:
-    # GPUs and TPUs have convolution units, CPUs matrix units.
-    auto = {"auto": "matmul" if backend == "cpu" else "library"}
-    conv = choose(auto | {name: name for name in CONV}, config["conv"], "config.conv")
+    conv = check_known(("auto", *CONV), config["conv"], "config.conv")
+    if conv == "auto":  # GPUs and TPUs have convolution units, CPUs matrix units
+        conv = "matmul" if backend == "cpu" else "library"
     image_shape = tuple(config["data"]["image_shape"])
     generator = _module(
         GENERATORS, config, "generator", conv=conv, image_shape=image_shape
     )
     output = getattr(generator, "output", "tanh")
+    loss = choose(LOSSES, config["loss"], "config.loss")
     return Gan(
         generator=generator,
         discriminator=_module(DISCRIMINATORS, config, "discriminator", conv=conv),
-        loss=weigh(
-            smooth(
-                choose(LOSSES, config["loss"], "config.loss"), config["label_smoothing"]
-            ),
-            *config["d_weights"],
-        ),
+        loss=weigh(smooth(loss, config["label_smoothing"]), *config["d_weights"]),
         penalties=tuple(
             (
                 name,
@@ -137,20 +144,15 @@ def _build(config: dict[str, Any], backend: str) -> Gan:
         dtype=choose(DTYPES, config["dtype"], "config.dtype"),
         instance_noise=config["instance_noise"],
         instance_noise_steps=config["instance_noise_steps"],
+        sample_scale=config["sample_scale"],
         label_flip=config["label_flip"],
-        warmup=tuple(
-            (still, config[name])
-            for name, still in (("d_warmup", "g_"), ("g_warmup", "d_"))
-            if config[name]
-        ),
+        d_warmup=config["d_warmup"],
+        g_warmup=config["g_warmup"],
     )
 
 
 def _check(config: dict[str, Any]) -> None:
-    at_least(config, {"batch_size": 1, "n_dis": 1, "z_dim": 1})
-    for name in NOT_NEGATIVE:
-        if config[name] < 0:
-            raise UserError(f"config.{name} = {config[name]} must not be negative")
+    at_least(config, LEAST)
     for name in ("label_smoothing", "label_flip"):
         if config[name] > 1:
             raise UserError(f"config.{name} = {config[name]} is a share: at most 1")
@@ -159,7 +161,6 @@ def _check(config: dict[str, Any]) -> None:
             "config.d_warmup and config.g_warmup together would hold both players: "
             "choose one"
         )
-    choose(DTYPES, config["dtype"], "config.dtype")
     shape = config["data"]["image_shape"]
     if len(shape) != 3 or min(shape) < 1:
         raise UserError(
@@ -179,8 +180,8 @@ def _check(config: dict[str, Any]) -> None:
         )
     if config["penalties"] and config["discriminator"].get("norm") == "batch":
         raise UserError(
-            "config.discriminator.norm must be 'none' with a gradient penalty: batch "
-            "statistics tie the samples together, and a per-sample gradient is not one"
+            "config.discriminator.norm must not be 'batch' with a gradient penalty: "
+            "batch statistics tie samples together, and no gradient is of one alone"
         )
 
 
@@ -192,12 +193,21 @@ def _module(
     cls = choose(table, str(options.pop("name")), f"config.{where}.name")
     known = {field.name for field in fields(cls)} - {"parent", "name"}
     for option in options:
-        choose({field: field for field in known}, option, f"a field of config.{where}")
-    norms = dict.fromkeys(getattr(cls, "NORMS", NORMS))
-    names: dict[str, Mapping[str, Any]] = {"norm": norms}
+        check_known(known, option, f"a field of config.{where}")
+    norms = getattr(cls, "NORMS", NORMS)
+    names: dict[str, Collection[str]] = {"norm": norms}
     names |= {"activation": ACTIVATIONS, "output": RANGES}
     for option in options.keys() & names.keys():
-        choose(names[option], str(options[option]), f"config.{where}.{option}")
+        check_known(names[option], str(options[option]), f"config.{where}.{option}")
+    sizes: dict[str, Any] = {
+        f"{where}.{k}": min(v, default=1) if isinstance(v, tuple) else v
+        for k, v in options.items()
+    }
+    least = {f"{where}.{k}": v for k, v in LEAST_OF_PLAYER.items() if k in options}
+    at_least(sizes, least)
+    for rate in sizes.keys() & {f"{where}.dropout", f"{where}.input_dropout"}:
+        if sizes[rate] >= 1:
+            raise UserError(f"config.{rate} = {sizes[rate]} must be below 1")
     extra["num_classes"] = config["num_classes"]
     if config["num_classes"] and "num_classes" not in known:
         raise UserError(f"config.{where}.name = {spec['name']!r} can't take labels")
@@ -212,6 +222,9 @@ def schedule(spec: float | dict[str, Any], where: str) -> optax.Schedule:
         return optax.constant_schedule(spec)
     options = dict(spec)
     make = choose(SCHEDULES, options.pop("name", ""), f"{where}.name")
+    for name, value in options.items():
+        if isinstance(value, int | float) and value < 0:
+            raise UserError(f"{where}.{name} = {value} must not be negative")
     return _call(make, options, where)
 
 
@@ -246,8 +259,9 @@ def optimizer(
     """`{"name": "adam", "learning_rate": number or schedule, …}`, optax's arguments.
 
     Any of optax's numbers may be a schedule, over training steps of so many updates
-    each: both players reach its end together, whatever n_dis is. `weight_decay`,
-    `max_grad_norm` and `clip_weights` may stand beside them.
+    each: both players reach its end together, whatever n_dis is, but for one that a
+    warm-up holds. `weight_decay`, `max_grad_norm` and `clip_weights` may stand beside
+    them.
     """
     options = dict(spec)
     around = {}
@@ -260,7 +274,7 @@ def optimizer(
         around[name] = transform(value) if value else optax.identity()
     make: Any = choose(OPTIMIZERS, options.pop("name", ""), f"{where}.name")
     rate = options.get("learning_rate", 0.0)
-    if not isinstance(rate, dict) and rate <= 0:
+    if not isinstance(rate, dict) and not (isinstance(rate, int | float) and rate > 0):
         raise UserError(f"{where}.learning_rate = {rate} must be positive")
     for name, value in options.items():
         if isinstance(value, dict):
@@ -275,6 +289,6 @@ def optimizer(
 
 def _call(make: Any, options: dict[str, Any], where: str) -> Any:
     try:
-        return partial(make, **options)()
-    except TypeError as error:
+        return make(**options)
+    except (TypeError, ValueError) as error:
         raise UserError(f"{where}: {error}") from error

@@ -23,7 +23,7 @@ class Loss(NamedTuple):
     fake: LossFn  # the discriminator's half that pushes fake logits down
     g: LossFn  # the generator's
     level_free: bool = False  # only differences real − fake carry meaning
-    critic: bool = False  # and they estimate the Wasserstein distance
+    critic: bool = False  # mean(real) − mean(fake) estimates the Wasserstein distance
     boundary: float = 0.0  # the logit of an undecided discriminator
 
     def d(self, real_logits: jax.Array, fake_logits: jax.Array) -> jax.Array:
@@ -75,6 +75,8 @@ def smooth(loss: Loss, share: float) -> Loss:
 
     A share of every real image counts as fake: target 1 − share. Fakes keep target 0.
     """
+    if not share:
+        return loss
     return loss._replace(
         real=lambda r, f: (1 - share) * loss.real(r, f) + share * loss.fake(f, r)
     )

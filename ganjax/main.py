@@ -24,7 +24,7 @@ flags.DEFINE_integer("num", None, "Samples; default: 64, 10,000 to evaluate.", 1
 flags.DEFINE_string("out", "samples.png", "With --mode=sample: .png, .npz or folder.")
 flags.DEFINE_string("samples", None, "With --mode=evaluate: an .npz of images instead.")
 flags.DEFINE_bool("parzen", False, "With --mode=evaluate: also that, a minute more.")
-flags.DEFINE_integer("sample_seed", 0, "Seed of the samples' noise.")
+flags.DEFINE_integer("sample_seed", 0, "Seed of their noise.", 0, 2**32 - 1)
 
 
 def use_compilation_cache() -> None:
@@ -38,7 +38,7 @@ def use_compilation_cache() -> None:
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-    """absl's parser; what it dislikes is the user's to mend, hence one line."""
+    """absl's parser; what it dislikes is the user's to fix, hence one line."""
     try:
         rest = FLAGS(list(argv))
         if FLAGS.config is not None:
@@ -46,7 +46,7 @@ def parse(argv: Sequence[str]) -> list[str]:
         return rest
     except (AttributeError, KeyError) as error:
         fail(f"unknown config field {error}: configs/default.py has every field")
-    except OSError:
+    except (OSError, ImportError):
         fail(f"{config_name()} can't be read: run from the root of the checkout")
     except (flags.Error, TypeError, ValueError) as error:
         fail(str(error).splitlines()[-1])  # the last line of whatever was nested
@@ -71,8 +71,7 @@ def train() -> None:
         raise UserError("say what to train, e.g. --config configs/mnist.py")
     file, _, argument = config_name().partition(":")
     name = "-".join(filter(None, (Path(file).stem, argument)))
-    workdir = Path(FLAGS.workdir or f"runs/{name}")
-    train_and_evaluate(FLAGS.config, workdir.expanduser())
+    train_and_evaluate(FLAGS.config, FLAGS.workdir or f"runs/{name}")
 
 
 def sample() -> None:
@@ -89,14 +88,15 @@ def evaluate() -> None:
 
     config = None if FLAGS.config is None else FLAGS.config.data
     if not FLAGS.samples:
-        options = FLAGS.num or 10_000, FLAGS.sample_seed, FLAGS.parzen
-        evaluation.evaluate_run(run_folder(), *options, config)
+        num, seed = FLAGS.num or 10_000, FLAGS.sample_seed
+        evaluation.evaluate_run(run_folder(), num, seed, FLAGS.parzen, config)
     elif config is None:
         raise UserError("--samples needs the data's --config, e.g. configs/mnist.py")
     else:
         file = Path(FLAGS.samples).expanduser()
-        workdir = Path(FLAGS.workdir or file.parent).expanduser()
-        evaluation.evaluate_samples(file, workdir, config, FLAGS.parzen)
+        # Not beside the file, which may be in the folder of a run with its own scores.
+        workdir = Path(FLAGS.workdir or file.with_name(f"{file.stem}-scores"))
+        evaluation.evaluate_samples(file, workdir.expanduser(), config, FLAGS.parzen)
 
 
 def run_folder() -> Path:
@@ -115,6 +115,9 @@ def main(argv: Sequence[str]) -> None:
         {"train": train, "sample": sample, "evaluate": evaluate}[FLAGS.mode]()
     except UserError as error:
         fail(error)
+    except OSError as error:  # a full disk, say
+        place = error.filename or FLAGS.workdir or "the work folder"
+        fail(f"{place}: {error.strerror}; the newest checkpoint is intact: make room")
     except KeyboardInterrupt:
         fail("interrupted; the newest checkpoint, if there is one, is intact")
 

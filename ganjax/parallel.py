@@ -28,9 +28,9 @@ def replicated() -> NamedSharding:
 
 
 def replicate(tree: PyTree) -> PyTree:
-    """Puts arrays on all local devices; donating the copy spares a JAX original.
+    """A copy of every array on each local device; donating it spares the original.
 
-    NumPy's arrays are not copied on their way there.
+    NumPy's arrays are not copied once more on their way there.
     """
 
     def own(x: jax.Array | np.ndarray) -> jax.Array | np.ndarray:

@@ -60,6 +60,7 @@ def sample(
     images = []
     for i in range(-(-num // block)):
         z = gan.prior(jax.random.fold_in(key, i), (block, gan.z_dim))
+        z *= gan.sample_scale
         rows = np.arange(i * block, (i + 1) * block) % num
         classes = None if labels is None else np.asarray(labels, np.int32)[rows]
         images.append(np.asarray(_generate(gan, state.g_ema, z, classes)))
@@ -67,14 +68,18 @@ def sample(
 
 
 def balanced_labels(gan: Gan, num: int) -> np.ndarray | None:
-    """Every class as often, in a fixed random order: int32 [num]; None without any."""
+    """Classes in a fixed random order, int32 [num]; None without any.
+
+    As many of each, also in the first n for any n that `gan.num_classes` divides.
+    """
     if not gan.num_classes:
         return None
-    cycle = np.arange(num, dtype=np.int32) % gan.num_classes
-    return np.random.default_rng(0).permutation(cycle)
+    rounds = np.tile(np.arange(gan.num_classes), (-(-num // gan.num_classes), 1))
+    mixed = np.random.default_rng(0).permuted(rounds, axis=1)
+    return mixed.astype(np.int32).ravel()[:num]
 
 
-def sheet(gan: Gan, state: TrainState, num: int, key: jax.Array) -> np.ndarray:
+def sample_grid(gan: Gan, state: TrainState, num: int, key: jax.Array) -> np.ndarray:
     """A grid of samples; of a conditional GAN a row for each class, equally long."""
     if not gan.num_classes:
         return grid(sample(gan, state, num=num, key=key))
@@ -89,11 +94,12 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
     columns = columns or int(np.ceil(num**0.5))
     rows = -(-num // columns)
     cell = (height + gap, width + gap)
-    sheet = np.zeros((rows * cell[0] + gap, columns * cell[1] + gap, colours), np.uint8)
+    size = (rows * cell[0] + gap, columns * cell[1] + gap, colours)
+    picture = np.zeros(size, np.uint8)
     for i, image in enumerate(images):
         top, left = i // columns * cell[0] + gap, i % columns * cell[1] + gap
-        sheet[top : top + height, left : left + width] = image
-    return sheet
+        picture[top : top + height, left : left + width] = image
+    return picture
 
 
 def save_png(path: Path, picture: np.ndarray, scale: int = 1) -> None:
@@ -101,8 +107,11 @@ def save_png(path: Path, picture: np.ndarray, scale: int = 1) -> None:
     from PIL import Image
 
     picture = picture.repeat(scale, 0).repeat(scale, 1)
+    image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(path)
+    scratch = path.with_suffix(".part")  # no reader ever meets half a picture
+    image.save(scratch, "png")
+    scratch.replace(path)
 
 
 def save_gif(path: Path, frames: Sequence[Path], milliseconds: int = 150) -> None:
@@ -128,7 +137,7 @@ def export(gan: Gan, state: TrainState, out: Path, num: int, key: jax.Array) -> 
         raise UserError(f"--out={out}: FILE.png, FILE.npz or a folder, please")
     try:
         if out.suffix == ".png":
-            save_png(out, sheet(gan, state, num, key), scale=2)
+            save_png(out, sample_grid(gan, state, num, key), scale=2)
         elif out.suffix == ".npz":
             arrays: dict[str, Any] = {"images": sample(gan, state, num=num, key=key)}
             if gan.num_classes:
@@ -136,6 +145,8 @@ def export(gan: Gan, state: TrainState, out: Path, num: int, key: jax.Array) -> 
             out.parent.mkdir(parents=True, exist_ok=True)
             np.savez_compressed(out, **arrays)
         else:
+            if (out / f"{num:06d}.png").exists():
+                raise UserError(f"--out={out} holds more pictures: choose another")
             for i, image in enumerate(sample(gan, state, num=num, key=key)):
                 save_png(out / f"{i:06d}.png", image)
     except OSError as error:

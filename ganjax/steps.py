@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from flax import linen as nn
 from jax import lax
 from jax.nn import sigmoid, softplus
 
@@ -51,7 +52,7 @@ def d_step(
       ValueError: the batch is not uint8, labels are missing, or logits are not [B].
     """
     fake = d_fakes(gan, state, batch, labels, axis_name)
-    return update_d(gan, state, (batch, fake), labels, axis_name)
+    return update_d(gan, state, batch, fake, labels, axis_name)
 
 
 @partial(jax.jit, static_argnames=("gan", "axis_name"))
@@ -69,7 +70,7 @@ def g_step(
     relativistic losses and to the L1 term alone. Arguments and errors as in `d_step`.
     """
     fakes = g_fakes(gan, state, batch, labels, axis_name)
-    return update_g(gan, state, (batch, fakes), labels, axis_name)
+    return update_g(gan, state, batch, fakes, labels, axis_name)
 
 
 @partial(jax.jit, static_argnames=("gan", "axis_name"))
@@ -109,22 +110,19 @@ def train_step(
             fake = fakes.images
         else:
             fake = d_fakes(gan, state, batch, labels, axis_name)
-        return update_d(gan, state, (batch, fake), labels, axis_name)
+        return update_d(gan, state, batch, fake, labels, axis_name)
 
     # Unrolled: k is small, and a loop would hide the k steps from the compiler.
     after_d, d_metrics = lax.scan(update, state, (batches, labels), unroll=True)
     before_g = state if gan.g_first else after_d
-    after_g, g_metrics = update_g(gan, before_g, (batches[-1], fakes), last, axis_name)
+    after_g, g_metrics = update_g(gan, before_g, batches[-1], fakes, last, axis_name)
     # Each player's fields from its own step: with G first, D has met G's old fakes.
     after = after_g.replace(**player(after_d, "d_"))
-    for name, steps in gan.warmup:
-        after = after.replace(
-            **jax.tree.map(
-                partial(jnp.where, state.step < steps),
-                player(state, name),
-                player(after, name),
-            )
-        )
+    for still, steps in (("g_", gan.d_warmup), ("d_", gan.g_warmup)):
+        if steps:  # the other player learns alone
+            held = partial(jnp.where, state.step < steps)
+            fields = jax.tree.map(held, player(state, still), player(after, still))
+            after = after.replace(**fields)
     return after, jax.tree.map(jnp.mean, d_metrics) | g_metrics
 
 
@@ -177,14 +175,15 @@ def g_fakes(
 def update_d(
     gan: Gan,
     state: TrainState,
-    pair: Pair,
+    batch: jax.Array,
+    fake: jax.Array,
     labels: jax.Array | None,
     axis_name: str | None,
 ) -> tuple[TrainState, Metrics]:
-    """One step of the discriminator on (reals uint8, fakes float32)."""
+    """One step of the discriminator on reals, uint8, and fakes, float32."""
     key = jax.random.fold_in(state.key, state.d_updates)
-    pair = to_float(gan, pair[0]), pair[1]
-    pair = blur(gan, jax.random.fold_in(key, D_BLUR), pair, state.step, axis_name)
+    blur_key = jax.random.fold_in(key, D_BLUR)
+    pair = blur(gan, blur_key, (to_float(gan, batch), fake), state.step, axis_name)
     dropout = local_key(jax.random.fold_in(key, D_DROPOUT), axis_name)
 
     def objective(params: PyTree) -> tuple[jax.Array, tuple[PyTree, Metrics]]:
@@ -198,11 +197,7 @@ def update_d(
         metrics["d_loss"] = loss
 
         def d_fn(images: jax.Array) -> jax.Array:
-            # A penalty takes the gradient at reals, at fakes, between them, or at both.
-            classes = labels
-            if labels is not None and len(images) > len(labels):
-                classes = jnp.concatenate([labels, labels])
-            return discriminate(gan, variables, images, classes, dropout, axis_name)[0]
+            return discriminate(gan, variables, images, labels, dropout, axis_name)[0]
 
         for i, (name, penalty, weight) in enumerate(gan.penalties):
             penalty_key = jax.random.fold_in(jax.random.fold_in(key, D_PENALTY), i)
@@ -227,20 +222,21 @@ def update_d(
 def update_g(
     gan: Gan,
     state: TrainState,
-    pair: tuple[jax.Array, Fakes],
+    batch: jax.Array,
+    fakes: Fakes,
     labels: jax.Array | None,
     axis_name: str | None,
 ) -> tuple[TrainState, Metrics]:
     """One step of the generator: G∘D as one network, with an image as hidden layer."""
     key = jax.random.fold_in(state.key, state.step)
-    real, fakes = to_float(gan, pair[0]), pair[1]
+    real = to_float(gan, batch)
     dropout = local_key(jax.random.fold_in(key, G_DROPOUT), axis_name)
     d_variables = {"params": state.d_params, "batch_stats": state.d_stats}
 
     def objective(fake: jax.Array) -> tuple[jax.Array, Metrics]:
         blur_key = jax.random.fold_in(key, G_BLUR)
         pair = blur(gan, blur_key, (real, fake), state.step, axis_name)
-        # Apart: nothing flows back through the reals, and few losses look at them.
+        # Two passes: D(real) needs no gradient, and is dropped where no loss uses it.
         logits = [
             discriminate(gan, d_variables, images, labels, dropout_key, axis_name)[0]
             for images, dropout_key in zip(pair, jax.random.split(dropout), strict=True)
@@ -286,8 +282,12 @@ def check_labels(gan: Gan, labels: jax.Array | None) -> None:
 
 def to_float(gan: Gan, images: jax.Array) -> jax.Array:
     """uint8 pixels to float32 in the generator's range."""
-    if images.dtype != jnp.uint8:
-        raise ValueError(f"batches must be uint8 images, not {images.dtype}")
+    shape = tuple(gan.generator.image_shape)
+    if images.dtype != jnp.uint8 or images.shape[1:] != shape:
+        raise ValueError(
+            f"a batch must be uint8 images [B, *{shape}], "
+            f"not {images.dtype} {list(images.shape)}"
+        )
     low, high = gan.pixel_range
     return images.astype(jnp.float32) * ((high - low) / 255) + low
 
@@ -308,15 +308,8 @@ def generate(
 ) -> tuple[jax.Array, PyTree]:
     """G(z) or G(z, y) in training mode, and the updated batch statistics."""
     check_labels(gan, labels)
-    images, updated = gan.generator.clone(axis_name=axis_name).apply(
-        compute_in(gan.dtype, variables),
-        z.astype(gan.dtype),
-        train=True,
-        labels=labels,
-        mutable=["batch_stats"],
-    )
-    images = images.astype(jnp.float32)
-    return images, updated.get("batch_stats", variables["batch_stats"])
+    module = on_axis(gan.generator, axis_name)
+    return forward(module, gan.dtype, variables, z, labels)
 
 
 def discriminate(
@@ -327,31 +320,51 @@ def discriminate(
     dropout: jax.Array,
     axis_name: str | None,
 ) -> tuple[jax.Array, PyTree]:
-    """Logits float32 [B] in training mode, and the updated batch statistics."""
-    logits, updated = gan.discriminator.clone(axis_name=axis_name).apply(
-        compute_in(gan.dtype, variables),
-        images.astype(gan.dtype),
-        train=True,
-        labels=labels,
-        rngs={"dropout": dropout},
-        mutable=["batch_stats"],
-    )
+    """Logits float32 [n B] of n batches, and the updated batch statistics.
+
+    Labels are those of one batch, int32 [B]: penalties look at reals, at fakes, between
+    them, or at all of these together.
+    """
+    if labels is not None:
+        labels = jnp.tile(labels, len(images) // len(labels))
+    module = on_axis(gan.discriminator, axis_name)
+    logits, stats = forward(module, gan.dtype, variables, images, labels, dropout)
     if logits.shape != images.shape[:1]:  # [B] against [B, 1] broadcasts to [B, B]
         raise ValueError(
             f"the discriminator returned {logits.shape}, not [B] = {images.shape[:1]}"
         )
-    logits = logits.astype(jnp.float32)
-    return logits, updated.get("batch_stats", variables["batch_stats"])
+    return logits, stats
 
 
-def compute_in(dtype: jnp.dtype, variables: PyTree) -> PyTree:
-    """Parameters as the networks' arithmetic wants them; batch statistics as they are.
+def on_axis(module: nn.Module, axis_name: str | None) -> nn.Module:
+    """The network, told the axis inside a pmap; outside it need not have the field."""
+    return module if axis_name is None else module.clone(axis_name=axis_name)
 
-    Images, logits, losses and the squared norms of penalties are float32 on the other
-    side of the networks, and so are the gradients that reach the parameters.
+
+def forward(
+    module: nn.Module,
+    dtype: jnp.dtype,
+    variables: PyTree,
+    inputs: jax.Array,
+    labels: jax.Array | None,
+    dropout: jax.Array | None = None,
+) -> tuple[jax.Array, PyTree]:
+    """A network in training mode, and its updated batch statistics.
+
+    Inside it the arithmetic is of `dtype`; what goes in and comes out is float32, and
+    so are batch statistics and the gradients that reach the parameters.
     """
     params = jax.tree.map(lambda p: p.astype(dtype), variables["params"])
-    return variables | {"params": params}
+    outputs, updated = module.apply(
+        variables | {"params": params},
+        inputs.astype(dtype),
+        train=True,
+        labels=labels,
+        rngs=None if dropout is None else {"dropout": dropout},
+        mutable=["batch_stats"],
+    )
+    stats = updated.get("batch_stats", variables["batch_stats"])
+    return outputs.astype(jnp.float32), stats
 
 
 def discriminate_both(
@@ -364,17 +377,13 @@ def discriminate_both(
 ) -> tuple[Pair, PyTree]:
     """Logits of (real, fake): one pass over both, or two where BatchNorm would mix."""
     real, fake = pair
-
-    def logits(images: jax.Array, classes: jax.Array | None) -> tuple[jax.Array, Any]:
-        return discriminate(gan, variables, images, classes, dropout, axis_name)
-
+    rest = labels, dropout, axis_name
     if not variables["batch_stats"]:
-        classes = None if labels is None else jnp.concatenate([labels, labels])
-        both, stats = logits(jnp.concatenate(pair), classes)
+        both, stats = discriminate(gan, variables, jnp.concatenate(pair), *rest)
         return (both[: len(real)], both[len(real) :]), stats
-    real_logits, stats = logits(real, labels)
+    real_logits, stats = discriminate(gan, variables, real, *rest)
     variables = variables | {"batch_stats": stats}
-    fake_logits, stats = logits(fake, labels)
+    fake_logits, stats = discriminate(gan, variables, fake, *rest)
     return (real_logits, fake_logits), stats
 
 
@@ -447,7 +456,7 @@ def update_ema(
     """
     if not gan.ema_half_life:
         return new
-    seen = (state.step + 1) * images_per_step
+    seen = (state.step + 1).astype(jnp.float32) * images_per_step  # int32 overflows
     half_life = jnp.minimum(gan.ema_half_life, gan.ema_rampup * seen)
     keep = 0.5 ** (images_per_step / half_life)
     return jax.tree.map(lambda old, x: keep * old + (1 - keep) * x, state.g_ema, new)

@@ -21,6 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from ganjax.losses import LOSSES
+
 T = TypeVar("T")
 
 LOG_2 = math.log(2.0)  # the largest Jensen-Shannon divergence, in nats
@@ -196,10 +198,8 @@ def moving_plans(
 
 
 class DiracLoss(NamedTuple):
-    """The two losses of a (real, fake) pair of logits, and their slopes at (0, 0)."""
+    """The slopes at (0, 0) of a loss of (real, fake) logits, of ganjax/losses.py."""
 
-    d: Callable[[jax.Array, jax.Array], jax.Array]
-    g: Callable[[jax.Array, jax.Array], jax.Array]
     slope: float  # |dL/d(fake logit)|, the same for both players
     curvature: float  # trace of the Hessian of L_D in (real, fake)
 
@@ -213,36 +213,11 @@ class DiracPenalty(NamedTuple):
 
 
 DIRAC_LOSSES: Mapping[str, DiracLoss] = {
-    "minimax": DiracLoss(
-        lambda real, fake: jax.nn.softplus(-real) + jax.nn.softplus(fake),
-        lambda real, fake: -jax.nn.softplus(fake),
-        slope=0.5,
-        curvature=0.5,
-    ),
-    "non_saturating": DiracLoss(
-        lambda real, fake: jax.nn.softplus(-real) + jax.nn.softplus(fake),
-        lambda real, fake: jax.nn.softplus(-fake),
-        slope=0.5,
-        curvature=0.5,
-    ),
-    "relativistic": DiracLoss(
-        lambda real, fake: jax.nn.softplus(fake - real),
-        lambda real, fake: jax.nn.softplus(real - fake),
-        slope=0.5,
-        curvature=0.5,
-    ),
-    "hinge": DiracLoss(
-        lambda real, fake: jax.nn.relu(1.0 - real) + jax.nn.relu(1.0 + fake),
-        lambda real, fake: -fake,
-        slope=1.0,
-        curvature=0.0,
-    ),
-    "wgan": DiracLoss(
-        lambda real, fake: fake - real,
-        lambda real, fake: -fake,
-        slope=1.0,
-        curvature=0.0,
-    ),
+    "minimax": DiracLoss(slope=0.5, curvature=0.5),
+    "non_saturating": DiracLoss(slope=0.5, curvature=0.5),
+    "relativistic": DiracLoss(slope=0.5, curvature=0.5),
+    "hinge": DiracLoss(slope=1.0, curvature=0.0),
+    "wgan": DiracLoss(slope=1.0, curvature=0.0),
 }
 
 # D is linear: its gradient at the fakes (r2) is its gradient at the reals (r1)
@@ -284,7 +259,7 @@ def dirac_field(
     Raises:
       KeyError: an unknown name; the message lists the known ones.
     """
-    d_loss, g_loss, *_ = _choose(DIRAC_LOSSES, loss)
+    _choose(DIRAC_LOSSES, loss)
     _, value, variance = _choose(DIRAC_PENALTIES, penalty)
     # Gauss-Hermite: 16 points integrate the noise on each of the two samples
     nodes, mass = np.polynomial.hermite_e.hermegauss(16)
@@ -302,10 +277,10 @@ def dirac_field(
         return jnp.sum(jnp.asarray(mass, dtype) * loss_fn(real, fake))
 
     def d_total(psi: jax.Array, theta: jax.Array) -> jax.Array:
-        return expected(d_loss, theta, psi) + value(psi, weight)
+        return expected(LOSSES[loss].d, theta, psi) + value(psi, weight)
 
     def g_total(theta: jax.Array, psi: jax.Array) -> jax.Array:
-        return expected(g_loss, theta, psi)
+        return expected(LOSSES[loss].g, theta, psi)
 
     def field(point: jax.Array) -> jax.Array:
         theta, psi = point
@@ -326,7 +301,7 @@ def dirac_eigenvalues(
     relativistic rows are derived here. nan for wgan_gp, which has no Jacobian there.
     Arguments and errors as in `dirac_field`.
     """
-    *_, slope, curvature = _choose(DIRAC_LOSSES, loss)
+    slope, curvature = _choose(DIRAC_LOSSES, loss)
     damping = _choose(DIRAC_PENALTIES, penalty).damping(weight, curvature)
     root = cmath.sqrt(damping**2 / 4 - slope**2)
     return -damping / 2 + root, -damping / 2 - root

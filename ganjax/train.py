@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-import os
+import math
 import signal
 import time
 from pathlib import Path
@@ -17,34 +17,37 @@ from ml_collections import ConfigDict
 import ganjax
 from ganjax import data, parallel
 from ganjax.checkpoint import Checkpoints
-from ganjax.config import difference
+from ganjax.config import difference, plain
 from ganjax.errors import UserError, at_least
 from ganjax.evaluation import make_scorer
 from ganjax.gan import Gan, make_gan
-from ganjax.sampling import sample, sheet
+from ganjax.sampling import sample, sample_grid
 from ganjax.state import TrainState, abstract_state, init_state
-from ganjax.writers import Writer, diverged
+from ganjax.writers import Writer, diverged, make_folder
 
-# For a program that runs once: compiled four times as fast, and slow.
+# The initialisation runs once: without optimisation it compiles four times as fast.
 ONCE = {"cpu": {"xla_backend_optimization_level": 0}}
 GRID_NOISE = 1_000_003  # folded into the seed: the same noise in every grid
-# Of the fields that make no other GAN, and so are none of `make_gan`'s business.
+# Least values of the fields that `make_gan` does not read.
 LEAST = {"seed": 0, "num_steps": 0, "steps_per_call": 0, "keep": 1}
 LEAST |= {"sample_num": 1, "evaluate_num": 20}
 
 
-def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
+def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
     """Trains `config` in `workdir`, resuming what is there.
 
     Returns:
       The final state, replicated over the local devices.
 
     Raises:
-      UserError: whatever the user can mend; nothing that existed is lost.
+      UserError: whatever the user can fix; nothing that existed is lost.
     """
+    workdir = Path(workdir).expanduser()
     print(describe_devices(), flush=True)
     gan = make_gan(config)
     at_least(config, LEAST)
+    if config.seed >= 2**32:  # JAX would take the remainder
+        raise UserError(f"config.seed = {config.seed} must be below 2**32")
     parallel.check_batch_size(config.batch_size)
     make_folder(workdir)
     dataset = data.load(config.data)
@@ -56,11 +59,16 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
 
     chunk = steps_per_call(config, gan)
     train_chunk = parallel.make_train_chunk(gan, chunk)
-    labels = check_labels(gan, dataset)
+    labels = training_labels(gan, dataset)
     train_data = parallel.replicate((dataset.images, labels))
     score = make_scorer(dataset) if config.evaluate_every else None
-    best = Checkpoints(workdir / "best", keep=1) if score else checkpoints
-    best.drop_after(int(state.step))
+    best, lowest = None, math.inf
+    if score:
+        best = Checkpoints(workdir / "best", keep=1)
+        if int(state.step) == 0:
+            best.drop_after(0)  # of a run that has gone
+        elif best.latest is not None:
+            lowest = best.metadata()["fid"]
     key = jax.random.fold_in(jax.random.key(config.seed), GRID_NOISE)
 
     def indices(step: int, n: int) -> np.ndarray:
@@ -81,14 +89,14 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
 
     with (
         contextlib.closing(checkpoints),  # a write under way outlives any error here
-        contextlib.closing(best),
+        contextlib.closing(best) if best else contextlib.nullcontext(),
         Writer(workdir, step, config) as writer,
         StopSignal() as stop,
     ):
         if step == 0 and config.sample_every:
             with writer.paused():
                 writer.real(dataset.images[: config.sample_num])
-                writer.pictures(step, sheet(gan, state, config.sample_num, key))
+                writer.pictures(step, sample_grid(gan, state, config.sample_num, key))
         while step < config.num_steps and not stop.requested:
             n = min(chunk, steps_to_next_event(config, step))
             state, metrics = train_chunk(state, train_data, indices(step, n), n)
@@ -98,17 +106,22 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> TrainState:
                 writer.publish(step)
             if due(config, "sample_every", step):
                 with writer.paused():
-                    writer.pictures(step, sheet(gan, state, config.sample_num, key))
-            if score and due(config, "evaluate_every", step):
+                    picture = sample_grid(gan, state, config.sample_num, key)
+                    writer.pictures(step, picture)
+            if score and best and due(config, "evaluate_every", step):
                 with writer.paused():
                     images = sample(gan, state, num=config.evaluate_num, key=key)
-                    lowest = writer.scores(step, score(images))
-                if lowest:
-                    save(best, writer, state, metadata)
+                    scores = score(images)
+                    writer.scores(step, scores)
+                if scores["fid"] < lowest:
+                    lowest = scores["fid"]
+                    best.drop_after(step)  # only the newest is kept
+                    save(best, writer, state, metadata | {"fid": lowest})
             if due(config, "checkpoint_every", step) or stop.requested:
                 save(checkpoints, writer, state, metadata)
         checkpoints.wait()
-        best.wait()
+        if best:
+            best.wait()
         writer.finish(dataset.describe())
     return state
 
@@ -124,24 +137,6 @@ def describe_devices() -> str:
         f"ganjax {ganjax.__version__}, jax {jax.__version__} on "
         f"{jax.default_backend().upper()}: {len(devices)} device{plural} ({kind})"
     )
-
-
-def make_folder(workdir: Path) -> None:
-    """Creates the work folder and checks that it can be written to."""
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        probe = workdir / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"{workdir} can't be written to ({error.strerror}): pass another --workdir"
-        ) from error
-
-
-def plain(config: ConfigDict) -> dict[str, Any]:
-    """The config as it will be read back: JSON has no tuples."""
-    return json.loads(json.dumps(config.to_dict()))
 
 
 def restore_or_init(
@@ -179,7 +174,7 @@ def restore_or_init(
     return state
 
 
-def check_labels(gan: Gan, dataset: data.Dataset) -> np.ndarray | None:
+def training_labels(gan: Gan, dataset: data.Dataset) -> np.ndarray | None:
     """The labels that a conditional GAN trains on, None for any other.
 
     Raises:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -76,6 +77,8 @@ class Writer:
         self.jsonl = workdir / "metrics.jsonl"
         kept = [row for row in read_jsonl(self.jsonl) if row["step"] <= step]
         self.jsonl.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        for later in (file for at, file in self.frames().items() if at > step):
+            later.unlink()  # of a run that got further and was not saved
         self.board = Board(workdir, step)
         self.bar = tqdm(total=self.num_steps, initial=step, unit="step", mininterval=1)
         self.pending: tuple[int, int, dict[str, jax.Array]] | None = None
@@ -93,8 +96,8 @@ class Writer:
 
     def add(self, step: int, n: int, metrics: dict[str, jax.Array]) -> None:
         """Takes the sums of n steps' metrics, ending at `step`; reads the previous."""
-        previous, self.pending = self.pending, (step, n, metrics)
-        self._read(previous)
+        self.flush()
+        self.pending = (step, n, metrics)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -116,13 +119,9 @@ class Writer:
         Raises:
           UserError: a metric is not finite; the run has diverged.
         """
-        previous, self.pending = self.pending, None
-        self._read(previous)
-
-    def _read(self, pending: tuple[int, int, dict[str, jax.Array]] | None) -> None:
-        if pending is None:
+        if self.pending is None:
             return
-        self.step, n, metrics = pending
+        (self.step, n, metrics), self.pending = self.pending, None
         for name, value in jax.device_get(metrics).items():
             if not math.isfinite(value):
                 raise UserError(diverged(f"{name} is {value}", self.step))
@@ -132,27 +131,26 @@ class Writer:
     def publish(self, step: int) -> None:
         """Writes the mean of every metric since the last call."""
         with self.paused():
-            self._publish(step)
-
-    def _publish(self, step: int) -> None:
-        steps, seconds = step - self.published, self.seconds
-        self.total += seconds
-        row = {name: total / steps for name, total in self.sums.items()}
-        row["images_per_second"] = steps * self.batch_size / seconds
-        with self.jsonl.open("a") as file:
-            file.write(json.dumps({"step": step} | row) + "\n")
-        tags = {TAGS.get(name, f"Other/{name}"): value for name, value in row.items()}
-        self.board.scalars(step, tags)
-        # Real and fake loss apart: their sum hides which of the two D gets wrong.
-        l1 = f", L1 {row['l1']:.3f}" if "l1" in row else ""
-        self.bar.set_postfix_str(
-            f"{row['images_per_second']:.0f} img/s, loss D {row['d_loss']:.3f} "
-            f"(real {row['real_loss']:.3f} fake {row['fake_loss']:.3f}) "
-            f"G {row['g_loss']:.3f}{l1}, "
-            f"D(x) {row['d_real']:.2f}, D(G(z)) {row['d_fake']:.2f}",
-            refresh=False,
-        )
-        self.published, self.sums, self.seconds = step, {}, 0.0
+            steps, seconds = step - self.published, self.seconds
+            self.total += seconds
+            row = {name: total / steps for name, total in self.sums.items()}
+            row["images_per_second"] = steps * self.batch_size / seconds
+            with self.jsonl.open("a") as file:
+                file.write(json.dumps({"step": step} | row) + "\n")
+            tags = {
+                TAGS.get(name, f"Other/{name}"): value for name, value in row.items()
+            }
+            self.board.scalars(step, tags)
+            # Real and fake loss apart: their sum hides which of the two D gets wrong.
+            l1 = f", L1 {row['l1']:.3f}" if "l1" in row else ""
+            self.bar.set_postfix_str(
+                f"{row['images_per_second']:.0f} img/s, loss D {row['d_loss']:.3f} "
+                f"(real {row['real_loss']:.3f} fake {row['fake_loss']:.3f}) "
+                f"G {row['g_loss']:.3f}{l1}, "
+                f"D(x) {row['d_real']:.2f}, D(G(z)) {row['d_fake']:.2f}",
+                refresh=False,
+            )
+            self.published, self.sums, self.seconds = step, {}, 0.0
 
     def pictures(self, step: int, picture: np.ndarray) -> None:
         """samples/step_XXXXXX.png, samples.png and the TensorBoard image."""
@@ -166,24 +164,27 @@ class Writer:
         sampling.save_png(self.workdir / "real.png", picture, scale=2)
         self.board.image(self.step, "real", self.workdir / "real.png")
 
-    def scores(self, step: int, values: dict[str, float]) -> bool:
-        """Records an evaluation; whether its FID is the lowest of the run."""
-        rows = [row for row in read_jsonl(self.jsonl) if "fid" in row]
+    def scores(self, step: int, values: dict[str, float]) -> None:
+        """Records an evaluation."""
         with self.jsonl.open("a") as file:
             file.write(json.dumps({"step": step} | values) + "\n")
         tags = {f"Evaluation/{name}": value for name, value in values.items()}
         self.board.scalars(step, tags)
         text = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
         self.bar.write(f"step {step}: {text}")
-        return all(values["fid"] < row["fid"] for row in rows)
+
+    def frames(self) -> dict[int, Path]:
+        """The pictures on disk by step, in that order."""
+        files = (self.workdir / "samples").glob("step_*.png")
+        return dict(sorted((int(file.stem.split("_")[1]), file) for file in files))
 
     def finish(self, data: str) -> None:
         """curves.png and progress.gif, and the line that says where everything is."""
         self.flush()
         self.bar.close()
-        frames = sorted((self.workdir / "samples").glob("step_*.png"))
+        frames = self.frames()
         if frames:
-            sampling.save_gif(self.workdir / "progress.gif", frames)
+            sampling.save_gif(self.workdir / "progress.gif", list(frames.values()))
         rows = [row for row in read_jsonl(self.jsonl) if "real_loss" in row]
         if rows:
             plot_curves(self.workdir / "curves.png", rows)
@@ -196,6 +197,19 @@ class Writer:
             "checkpoints/ metrics.jsonl config.json, and TensorBoard events",
             flush=True,
         )
+
+
+def make_folder(workdir: Path) -> None:
+    """Creates the work folder and checks that it can be written to."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        probe = workdir / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{workdir} can't be written to ({error.strerror}): pass another --workdir"
+        ) from error
 
 
 def diverged(what: str, step: int) -> str:
@@ -219,8 +233,9 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 def plot_curves(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Real and fake loss on one axis: healthy when they fall together and meet.
+    """Real and fake loss on one axis: near log 2 D is fooled, near 0 it has won.
 
+    With relativistic losses and critics the two coincide: only their difference counts.
     A critic has a third panel: its estimate of the Wasserstein distance.
     """
     from matplotlib.figure import Figure

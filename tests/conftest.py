@@ -1,4 +1,4 @@
-"""Two virtual devices, strict JAX, small GANs, and the data that is at hand."""
+"""Two virtual devices, no random key used twice, small GANs, the data at hand."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,8 @@ from pathlib import Path
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import optax  # noqa: E402
 import pytest  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 2)
@@ -29,10 +31,15 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def mnist(data_dir: Path) -> data.Dataset:
+def data_place(data_dir: Path) -> dict[str, str]:
+    """The fields of a config that say where MNIST is."""
+    return {"data.data_dir": str(data_dir), "data.manual_dir": MNIST_DIR}
+
+
+@pytest.fixture(scope="session")
+def mnist(data_place: dict[str, str]) -> data.Dataset:
     """Genuine MNIST through TFDS where its files are, else the embedded digits."""
-    overrides = {"data.data_dir": str(data_dir), "data.manual_dir": MNIST_DIR}
-    return data.load(ganjax.load_config(MNIST_CONFIG, overrides).data)
+    return data.load(ganjax.load_config(MNIST_CONFIG, data_place).data)
 
 
 MNIST_CONFIG = str(ROOT / "configs/mnist.py")
@@ -69,11 +76,32 @@ def small_sgd_gan(**overrides):
 
 def assert_identical(a, b):
     """Two trees, bit for bit."""
-    unwrap = lambda x: jax.random.key_data(x) if is_key(x) else x  # noqa: E731
-    is_key = lambda x: jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
+
+    def unwrap(x):
+        is_key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+        return jax.random.key_data(x) if is_key else x
+
     assert jax.tree.structure(a) == jax.tree.structure(b)
     for (path, x), y in zip(
         jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True
     ):
         same = (unwrap(x) == unwrap(y)).all()
         assert same, f"{jax.tree_util.keystr(path)} differs"
+
+
+def assert_close(actual, expected, rtol, atol):
+    """Two trees, number by number."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for (path, x), y in zip(
+        jax.tree_util.tree_leaves_with_path(actual),
+        jax.tree.leaves(expected),
+        strict=True,
+    ):
+        name = jax.tree_util.keystr(path)
+        np.testing.assert_allclose(x, y, rtol, atol, err_msg=name)
+
+
+def relative_error(actual, expected):
+    """‖actual − expected‖ / ‖expected‖, over all numbers of two trees."""
+    error = optax.tree.sub(actual, expected)
+    return float(optax.tree.norm(error) / optax.tree.norm(expected))

@@ -122,12 +122,8 @@ def test_missing_and_corrupt_manual_files_are_named(tmp_path, offline):
         load(manual(tmp_path / "bad", dict.fromkeys(FILES, b"not MNIST")))
 
 
-def test_wrong_image_shape_is_refused(data_dir, mnist):
-    config = small_config(
-        data__data_dir=str(data_dir),
-        data__manual_dir=MNIST_DIR,
-        data__image_shape=(32, 32, 1),
-    )
+def test_wrong_image_shape_is_refused(data_place, mnist):
+    config = small_config(**data_place, data__image_shape=(32, 32, 1))
     with pytest.raises(ganjax.UserError, match=r"\(28, 28, 1\).*\(32, 32, 1\)"):
         data.load(config.data)
 
@@ -174,13 +170,9 @@ def test_genuine_mnist(mnist, data_dir):
         data.load(small_config(**options).data)
 
 
-def test_stacked_digits_use_every_digit_once_in_each_channel(data_dir, mnist):
-    config = small_config(
-        data__data_dir=str(data_dir),
-        data__manual_dir=MNIST_DIR,
-        data__name="stacked_mnist",
-        data__image_shape=(28, 28, 3),
-    ).data
+def test_stacked_digits_use_every_digit_once_in_each_channel(data_place, mnist):
+    form = {"data__name": "stacked_mnist", "data__image_shape": (28, 28, 3)}
+    config = small_config(**data_place, **form).data
     stacked = data.load(config)
     assert stacked.images.shape == (len(mnist.images), 28, 28, 3)
     for channel in range(3):
@@ -267,3 +259,42 @@ def test_folders_that_will_not_do_are_refused(tmp_path):
         data.load(folder_config(tmp_path / "nowhere"))
     with pytest.raises(ganjax.UserError, match="holds 0 readable images"):
         data.load(folder_config(tmp_path))
+
+
+# --- arrays of one's own ------------------------------------------------------------
+
+
+def test_arrays_become_a_data_set_that_is_known_again():
+    images = np.arange(5 * 4 * 4, dtype=np.uint8).reshape(5, 4, 4, 1)
+    labels = np.arange(5)
+
+    def make(images=images, labels=labels):
+        return data.make_dataset(images, labels, images[:2], labels[:2], name="own")
+
+    dataset = make()
+    np.testing.assert_array_equal(dataset.images, images)
+    np.testing.assert_array_equal(dataset.test_labels, [0, 1])
+    assert dataset.labels.dtype == np.int32
+    assert dataset.identity["num_train"] == 5 and dataset.identity["num_test"] == 2
+    # The hash is of the contents, however they lie in memory.
+    strided = np.asfortranarray(images)
+    assert make(strided).identity == dataset.identity
+    assert make(images + 1).identity["sha256"] != dataset.identity["sha256"]
+    assert make(labels=labels[::-1]).identity["sha256"] != dataset.identity["sha256"]
+
+
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        ({"images": np.zeros((5, 4, 4, 1))}, "float64.*no uint8 images"),
+        ({"images": np.zeros((5, 4, 4), np.uint8)}, r"\(5, 4, 4\).*no uint8 images"),
+        ({"test_images": np.zeros((2, 4, 3, 1), np.uint8)}, r"\(2, 4, 3, 1\)"),
+        ({"labels": np.zeros(4, int)}, "4 labels for 5 images"),
+    ],
+)
+def test_arrays_that_are_no_data_set_are_refused(change, message):
+    arrays = {"images": np.zeros((5, 4, 4, 1), np.uint8), "labels": np.zeros(5, int)}
+    arrays |= {"test_images": np.zeros((2, 4, 4, 1), np.uint8)}
+    arrays |= {"test_labels": np.zeros(2, int)}
+    with pytest.raises(ValueError, match=message):
+        data.make_dataset(**arrays | change)

@@ -4,13 +4,12 @@ import dataclasses
 import json
 import shutil
 
-import jax
 import numpy as np
 import pytest
-from conftest import MNIST_DIR, small_config
+from conftest import small_config
 
 import ganjax
-from ganjax import data, evaluation, sampling, train, writers
+from ganjax import data, evaluation, train, writers
 from ganjax.metrics.classifier import Recipe, train_classifier
 
 
@@ -25,9 +24,8 @@ def quick_classifier(monkeypatch, mnist, tmp_path_factory):
 
 
 @pytest.fixture
-def config(data_dir):
-    place = {"data__data_dir": str(data_dir), "data__manual_dir": MNIST_DIR}
-    return lambda **overrides: small_config(**place | overrides)
+def config(data_place):
+    return lambda **overrides: small_config(**data_place | overrides)
 
 
 def test_evaluating_while_training_keeps_the_best(config, tmp_path, mnist):
@@ -123,15 +121,6 @@ def test_a_conditional_run_is_asked_for_its_digits(config, tmp_path, mnist):
     evaluation.evaluate_samples(out, tmp_path / "again", config().data, parzen=False)
     again = json.loads((tmp_path / "again/metrics.json").read_text())
     assert again["label_accuracy"]["n_fake"] == 50
-
-
-def test_a_grid_of_a_conditional_gan_has_a_row_for_each_class(mnist):
-    gan = ganjax.make_gan(small_config(num_classes=4))
-    state = ganjax.init_state(gan, jax.random.key(0))
-    picture = sampling.sheet(gan, state, 12, jax.random.key(1))
-    labels = np.repeat(np.arange(4), 3)
-    rows = ganjax.sample(gan, state, num=12, key=jax.random.key(1), labels=labels)
-    np.testing.assert_array_equal(picture, sampling.grid(rows, columns=3))
 
 
 def test_classes_must_be_those_of_the_data(config, tmp_path, mnist):

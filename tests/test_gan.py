@@ -9,6 +9,7 @@ from jax.nn import softplus
 
 import ganjax
 from ganjax.gan import make_gan, optimizer, schedule
+from ganjax.losses import LOSSES
 
 
 def test_equal_configs_give_the_same_object():
@@ -25,7 +26,10 @@ def test_equal_configs_give_the_same_object():
         ({"prior": "cauchy"}, "choose from: normal, sphere, uniform"),
         ({"generator__output": "relu"}, "choose from: linear, sigmoid, tanh"),
         ({"d_optimizer__learning_rate": 0.0}, "learning_rate = 0.0 must be positive"),
-        ({"discriminator__norm": "batch"}, "must be 'none' with a gradient penalty"),
+        (
+            {"discriminator__norm": "batch"},
+            "must not be 'batch' with a gradient penalty",
+        ),
         ({"discriminator__norm": "layer"}, "choose from: batch, none, spectral"),
         ({"generator__norm": "spectral"}, "generator.norm = 'spectral' is unknown"),
         ({"generator__activation": "swish"}, "choose from: gelu, keras_leaky_relu"),
@@ -48,6 +52,18 @@ def test_clipping_contradicts_a_penalty():
 def test_penalty_of_weight_zero_is_none():
     config = small_config(penalties__r1_r2=0.0, discriminator__norm="batch")
     assert make_gan(config).penalties == ()
+
+
+def test_a_loss_that_was_replaced_makes_another_gan(monkeypatch):
+    """A notebook defines its own loss anew until it likes it."""
+    before = make_gan(small_config())
+    zero = LOSSES["relativistic"]._replace(g=lambda real, fake: 0 * fake)
+    with monkeypatch.context() as notebook:
+        notebook.setitem(LOSSES, "relativistic", zero)
+        assert make_gan(small_config()).loss.g is zero.g
+        assert make_gan(small_config()) is make_gan(small_config())
+    assert make_gan(small_config()) is before
+    assert before.loss.g is LOSSES["relativistic"].g
 
 
 def test_seed_cadence_and_place_of_data_make_no_other_gan():
@@ -174,7 +190,7 @@ def test_discriminators_need_not_halve_evenly():
     [
         ({"data__image_shape": (28, 28)}, "must be height, width, channels"),
         ({"label_flip": 1.5}, "label_flip = 1.5 is a share: at most 1"),
-        ({"instance_noise": -0.1}, "instance_noise = -0.1 must not be negative"),
+        ({"instance_noise": -0.1}, "instance_noise = -0.1 must be at least 0"),
         ({"d_warmup": 5, "g_warmup": 5}, "would hold both players: choose one"),
     ],
 )

@@ -2,8 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
+from conftest import assert_close
 from flax import linen as nn
 
 from ganjax.models.layers import Conv, ConvTranspose
@@ -40,8 +40,4 @@ def test_same_as_flax(which, kernel, stride, implementation):
         )
 
     expected, actual = penalised(flax), penalised(ours)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
-        actual,
-        expected,
-    )
+    assert_close(actual, expected, rtol=1e-4, atol=1e-4)

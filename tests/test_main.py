@@ -9,10 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import MNIST_DIR, ROOT, SMALL
+from conftest import ROOT, SMALL
 
 TRAIN = ("--config=configs/mnist.py",)
-SMALLER = [f"--config.{name}={value}" for name, value in SMALL.items()]
+
+
+def flags_of(overrides: dict[str, object]) -> list[str]:
+    return [f"--config.{name}={value}" for name, value in overrides.items()]
 
 
 def command(*flags: object) -> list[str]:
@@ -24,14 +27,13 @@ def run(*flags: object) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture
-def place(tmp_path: Path, data_dir: Path, mnist) -> list[str]:
+def place(tmp_path: Path, data_place: dict[str, str], mnist) -> list[str]:
     """Flags for a small run in a folder of its own."""
     return [
         *TRAIN,
-        *SMALLER,
+        *flags_of(SMALL),
         f"--workdir={tmp_path / 'run'}",
-        f"--config.data.data_dir={data_dir}",
-        f"--config.data.manual_dir={MNIST_DIR}",
+        *flags_of(data_place),
     ]
 
 
@@ -49,7 +51,7 @@ def place(tmp_path: Path, data_dir: Path, mnist) -> list[str]:
         ([*TRAIN, "--config.sample_num=0"], "config.sample_num = 0 must be at least 1"),
         ([*TRAIN, "--config.loss=bogus"], "config.loss = 'bogus' is unknown; choose"),
         ([*TRAIN, "--config.n_dis=0"], "config.n_dis = 0 must be at least 1"),
-        ([*TRAIN, "--config.discriminator.norm=batch"], "must be 'none' with"),
+        ([*TRAIN, "--config.discriminator.norm=batch"], "must not be 'batch' with"),
         ([*TRAIN, "--workdir=/proc/ganjax"], "/proc/ganjax can't be written to"),
         (["--mode=sample", "--workdir=/proc"], "/proc holds no checkpoint"),
     ],

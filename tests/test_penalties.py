@@ -73,7 +73,7 @@ def test_values(name):
 
 
 def test_gradient_with_respect_to_the_discriminator():
-    """d/da of mean(R1 + R2) for D(x) = aΣx² is 4a·(mean norm²)·2, by hand."""
+    """d/da of mean(R1 + R2) for D(x) = aΣx² is 4a·mean(‖x‖² + ‖G(z)‖²), by hand."""
 
     def objective(a):
         return jnp.mean(

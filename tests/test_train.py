@@ -3,27 +3,30 @@
 import io
 import json
 import math
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
-from conftest import MNIST_DIR, assert_identical, small_config
+from conftest import ROOT, assert_identical, small_config
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import ganjax
 from experiments.cartoon_faces import draw_faces
-from ganjax import evaluation, sampling, steps, train, writers
+from ganjax import data, evaluation, parallel, sampling, steps, train, writers
 from ganjax.checkpoint import Checkpoints
+from ganjax.config import plain
 from ganjax.state import abstract_state
 
 
 @pytest.fixture
-def config(data_dir):
+def config(data_place):
     def make(**overrides):
         cadences = {"log_every": 5, "sample_every": 10, "checkpoint_every": 10}
-        place = {"data__data_dir": str(data_dir), "data__manual_dir": MNIST_DIR}
-        return small_config(**cadences | place | overrides)
+        return small_config(**cadences | data_place | overrides)
 
     return make
 
@@ -38,6 +41,75 @@ def test_stopped_and_resumed_equals_never_stopped(config, tmp_path, mnist):
         row["step"] for row in writers.read_jsonl(tmp_path / "halves/metrics.jsonl")
     ]
     assert steps == [5, 10, 13, 15, 20, 24]
+
+
+def optimised(script, *args):
+    """Runs Python with the compiler's optimisations, which the tests do without."""
+    places = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, args)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"XLA_FLAGS": "", "PYTHONPATH": places},
+    )
+
+
+HALVES = """
+import os, sys
+from conftest import assert_identical, jax, np, small_config
+
+import ganjax
+from ganjax import data
+
+assert not os.environ["XLA_FLAGS"] and jax.local_device_count() == 2
+images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1), np.uint8)
+labels = np.zeros(40, int)
+noise = ganjax.make_dataset(images, labels, images, labels, name="noise", source="rng")
+data.SOURCES["noise"] = lambda config: noise
+
+def train(num_steps, folder):
+    cadences = {"log_every": 0, "sample_every": 0, "checkpoint_every": 0}
+    config = small_config(data__name="noise", num_steps=num_steps, **cadences)
+    return ganjax.train_and_evaluate(config, f"{sys.argv[1]}/{folder}")
+
+whole = train(6, "whole")
+train(3, "halves")
+assert_identical(whole, train(6, "halves"))
+"""
+
+
+def test_resuming_is_exact_with_the_compiler_at_work(tmp_path):
+    result = optimised(HALVES, tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "resuming from step 3" in result.stdout
+
+
+ALONE = """
+import sys
+import jax
+import numpy as np
+import ganjax
+
+assert jax.local_device_count() == 1
+_, state, _ = ganjax.load_run(sys.argv[1])
+state = state.replace(key=jax.random.key_data(state.key))
+np.savez(sys.argv[2], *jax.tree.leaves(state))
+"""
+
+
+def test_one_device_restores_what_two_have_written(config, tmp_path):
+    gan = ganjax.make_gan(config())
+    state = parallel.replicate(ganjax.init_state(gan, jax.random.key(3)))
+    assert len(state.step.sharding.device_set) == 2
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(0, state, {"config": plain(config()), "data": {"name": "none"}})
+    checkpoints.close()
+    result = optimised(ALONE, tmp_path, tmp_path / "state.npz")
+    assert result.returncode == 0, result.stderr
+    state = state.replace(key=jax.random.key_data(state.key))
+    with np.load(tmp_path / "state.npz") as arrays:
+        restored = jax.tree.unflatten(jax.tree.structure(state), list(arrays.values()))
+        assert_identical(restored, state)
 
 
 def test_the_clock_counts_training_only(config, tmp_path, monkeypatch):
@@ -199,6 +271,52 @@ def test_a_critic_draws_its_distance(config, tmp_path, mnist):
         assert three.width == 1.5 * two.width
 
 
+@pytest.fixture
+def brightness(monkeypatch):
+    """A source of one's own: 4x4 images about as bright as their class says."""
+    levels = np.array([40, 128, 215])
+    rng = np.random.default_rng(0)
+
+    def draw(num):
+        labels = rng.integers(0, 3, num)
+        noise = rng.normal(0, 10, (num, 4, 4, 1))
+        images = levels[labels][:, None, None, None] + noise
+        return images.round().astype(np.uint8), labels
+
+    arrays = *draw(300), *draw(30)
+    dataset = ganjax.make_dataset(*arrays, name="brightness", source="a test")
+    monkeypatch.setitem(data.SOURCES, "brightness", lambda config: dataset)
+    return dataset, levels
+
+
+def test_classes_of_ones_own_data_are_learnt(config, tmp_path, brightness, capsys):
+    """From arrays to a run, to what it has reached: each class is as bright as told."""
+    dataset, levels = brightness
+    own = {
+        "data__name": "brightness",
+        "data__image_shape": (4, 4, 1),
+        "generator": {"name": "mlp", "hidden": (16,), "norm": "none", "output": "tanh"},
+        "discriminator": {"name": "mlp", "hidden": (16,)},
+        "num_classes": 3,
+        "batch_size": 32,
+        "num_steps": 300,
+        **{"log_every": 0, "sample_every": 0, "checkpoint_every": 0},
+    }
+    state = ganjax.train_and_evaluate(config(**own), str(tmp_path / "run"))
+    assert "brightness from a test, 300 training images" in capsys.readouterr().out
+    gan, restored, metadata = ganjax.load_run(str(tmp_path / "run"))
+    assert gan is ganjax.make_gan(config(**own))
+    assert_identical(restored, state)
+    assert metadata["data"] == dataset.identity
+    assert metadata["config"] == plain(config(**own))
+    labels = np.repeat(np.arange(3), 100)
+    images = ganjax.sample(gan, state, num=300, key=jax.random.key(0), labels=labels)
+    means = images.reshape(3, 100, -1).mean(-1)
+    np.testing.assert_allclose(means.mean(1), levels, atol=20)
+    right = np.abs(means[..., None] - levels).argmin(-1) == np.arange(3)[:, None]
+    assert right.mean() > 0.95
+
+
 def test_a_folder_of_colour_images_trains_by_class(config, tmp_path, capsys):
     for name in ("round", "square"):
         draw_faces(tmp_path / "faces" / name, num=15)
@@ -220,7 +338,7 @@ def test_a_folder_of_colour_images_trains_by_class(config, tmp_path, capsys):
 
     def score(where=None):
         evaluation.evaluate_run(
-            tmp_path / "run", 50, seed=0, parzen=False, config=where
+            tmp_path / "run", 50, seed=0, parzen=False, data_config=where
         )
 
     with pytest.raises(ganjax.UserError, match="faces"):

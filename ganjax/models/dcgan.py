@@ -53,7 +53,8 @@ class Generator(nn.Module):
     def __call__(
         self, z: jax.Array, train: bool = True, labels: jax.Array | None = None
     ) -> jax.Array:
-        check_sizes("generator", self.channels, self.kernel, self.stride)
+        kernel = min(self.kernel, self.output_kernel or self.kernel)
+        check_sizes("generator", self.channels, kernel, self.stride)
         height, width, colours = self.image_shape
         shrink = self.stride ** len(self.channels)
         if height % shrink or width % shrink:
@@ -63,6 +64,8 @@ class Generator(nn.Module):
             )
         start = (height // shrink, width // shrink, self.channels[0])
 
+        bias = self.norm == "none"  # a norm has its own, and would cancel this one
+
         def finish(x: jax.Array) -> jax.Array:
             x = Norm(self.norm, self.momentum, self.axis_name)(x, train)
             return ACTIVATIONS[self.activation](x)
@@ -70,17 +73,16 @@ class Generator(nn.Module):
         def dense(features: int) -> nn.Dense:
             return nn.Dense(features, bias, kernel_init=nn.initializers.he_normal())
 
-        def grow(features: int, kernel: int, bias: bool) -> ConvTranspose:
-            return ConvTranspose(features, kernel, self.stride, self.conv, bias)
+        def grow(features: int, kernel: int, use_bias: bool) -> ConvTranspose:
+            return ConvTranspose(features, kernel, self.stride, self.conv, use_bias)
 
-        bias = self.norm == "none"  # a norm has its own, and would cancel this one
         z = WithLabel(self.num_classes)(z, labels)
         for features in self.hidden:
             z = finish(dense(features)(z))
         x = finish(dense(prod(start))(z).reshape(-1, *start))
         for features in self.channels[1:]:
             x = finish(grow(features, self.kernel, bias)(x))
-        last = grow(colours, self.output_kernel or self.kernel, bias=True)
+        last = grow(colours, self.output_kernel or self.kernel, use_bias=True)
         return OUTPUTS[self.output](last(x))
 
 
@@ -111,7 +113,8 @@ class Discriminator(nn.Module):
         def apply(layer: nn.Module, *inputs: jax.Array | None) -> jax.Array:
             if self.norm != "spectral":
                 return layer(*inputs)
-            return nn.SpectralNorm(layer)(*inputs, update_stats=train)
+            norm = nn.SpectralNorm(layer, dtype=x.dtype)  # else it makes float32 of all
+            return norm(*inputs, update_stats=train)
 
         def finish(x: jax.Array, norm: bool) -> jax.Array:
             kind = "batch" if norm else "none"

@@ -34,6 +34,8 @@ NORMS = ("none", "batch")
 class Conv(nn.Module):
     """`nn.Conv(features, (k, k), (s, s), "SAME")`, by the named implementation."""
 
+    IMPLEMENTATIONS = CONV
+
     features: int
     kernel: int
     stride: int = 1
@@ -45,30 +47,16 @@ class Conv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
-        y = CONV[self.implementation](x, kernel, self.stride)
+        y = self.IMPLEMENTATIONS[self.implementation](x, kernel, self.stride)
         if not self.use_bias:
             return y
         return y + self.param("bias", nn.initializers.zeros, (self.features,))
 
 
-class ConvTranspose(nn.Module):
+class ConvTranspose(Conv):
     """`nn.ConvTranspose(features, (k, k), (s, s), "SAME")`, likewise."""
 
-    features: int
-    kernel: int
-    stride: int = 2
-    implementation: str = "matmul"
-    use_bias: bool = True
-    kernel_init: Callable[..., jax.Array] = nn.initializers.he_normal()
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape)
-        y = CONV_TRANSPOSE[self.implementation](x, kernel, self.stride)
-        if not self.use_bias:
-            return y
-        return y + self.param("bias", nn.initializers.zeros, (self.features,))
+    IMPLEMENTATIONS = CONV_TRANSPOSE
 
 
 class Norm(nn.Module):
@@ -86,10 +74,10 @@ class Norm(nn.Module):
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         if self.kind == "none":
             return x
-        # Outside a pmap there is no axis to average over, and initialisation is.
-        axis = None if self.is_initializing() else self.axis_name
         return nn.BatchNorm(
-            use_running_average=not train, momentum=self.momentum, axis_name=axis
+            use_running_average=not train,
+            momentum=self.momentum,
+            axis_name=self.axis_name,
         )(x)
 
 

@@ -1,0 +1,178 @@
+"""Networks and their parts by hand: activations, maxout, dropout, norms."""
+
+from functools import partial
+from math import erf
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import assert_close
+from flax import linen as nn
+
+from ganjax.models import DISCRIMINATORS, GENERATORS
+from ganjax.models.layers import ACTIVATIONS, Norm
+
+IMAGES = np.random.default_rng(0).normal(size=(16, 8, 8, 1)).astype(np.float32)
+VALUES = np.array([-2.0, -0.5, 0.0, 1.0, 3.0], np.float32)
+CURVES = {
+    "relu": [0.0, 0.0, 0.0, 1.0, 3.0],
+    "leaky_relu": [-0.4, -0.1, 0.0, 1.0, 3.0],
+    "keras_leaky_relu": [-0.6, -0.15, 0.0, 1.0, 3.0],
+    # x Φ(x): the exact form, where that of tanh has .841192 at 1.
+    "gelu": [x * (1 + erf(x / 2**0.5)) / 2 for x in VALUES.tolist()],
+}
+
+
+def test_activations():
+    assert set(ACTIVATIONS) == set(CURVES)
+    for name, expected in CURVES.items():
+        actual = ACTIVATIONS[name](VALUES)
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, err_msg=name)
+    np.testing.assert_allclose(ACTIVATIONS["gelu"](1.0), 0.841345, atol=1e-6)
+
+
+def affine(x, params):
+    return x @ np.asarray(params["kernel"]) + np.asarray(params["bias"])
+
+
+def test_maxout_takes_the_largest_of_its_pieces():
+    """Two layers of two units of three pieces each, arXiv:1302.4389, equation 1."""
+    module = DISCRIMINATORS["maxout"](hidden=(2, 2), pieces=3, init_scale=0.5)
+    variables = module.init(jax.random.key(0), IMAGES, train=False)
+    params = variables["params"]
+    x = IMAGES.reshape(16, -1)
+    for layer in ("Dense_0", "Dense_1"):
+        pieces = affine(x, params[layer])
+        x = np.stack([pieces[:, :3].max(1), pieces[:, 3:].max(1)], axis=1)
+    expected = affine(x, params["Logit_0"]["Dense_0"])[:, 0]
+    actual = module.apply(variables, IMAGES, train=False)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+# --- dropout ------------------------------------------------------------------------
+
+DROPPING = {  # options that train without dropout, with it, and the rate of each layer
+    "dcgan": (
+        {"channels": (8, 8), "hidden": (64,)},
+        {"dropout": 0.3},
+        [0.3, 0.3, 0.3],
+    ),
+    "mlp": ({"hidden": (64, 64)}, {"dropout": 0.3}, [0.3, 0.3]),
+    "maxout": (
+        {"hidden": (64, 64), "input_dropout": 0.0, "dropout": 0.0},
+        {"input_dropout": 0.2, "dropout": 0.5},
+        [0.2, 0.5, 0.5],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_dropout_drops_its_share_and_scales_the_rest(name):
+    """What enters a layer of dropout comes out as 0 or divided by 1 − rate."""
+    options, dropout, rates = DROPPING[name]
+    plain = DISCRIMINATORS[name](**options)
+    dropping = DISCRIMINATORS[name](**options | dropout)
+    variables = plain.init(jax.random.key(0), IMAGES)
+    seen = []
+
+    def look(call, args, kwargs, context):
+        result = call(*args, **kwargs)
+        if isinstance(context.module, nn.Dropout):
+            seen.append((np.asarray(args[0]), np.asarray(result)))
+        return result
+
+    def logits(module, key, train):
+        rngs = {"dropout": jax.random.key(key)}
+        return module.apply(variables, IMAGES, train=train, rngs=rngs)
+
+    with nn.intercept_methods(look):
+        first = logits(dropping, key=1, train=True)
+    for (before, after), rate in zip(seen, rates, strict=True):
+        alive = before != 0
+        kept = after[alive] != 0
+        error = (rate * (1 - rate) / kept.size) ** 0.5
+        np.testing.assert_allclose(kept.mean(), 1 - rate, atol=4 * error)
+        expected = before[alive][kept] / (1 - rate)
+        np.testing.assert_allclose(after[alive][kept], expected, rtol=1e-5)
+    assert (first != logits(dropping, key=2, train=True)).all()
+    np.testing.assert_array_equal(first, logits(dropping, key=1, train=True))
+    whole = plain.apply(variables, IMAGES, train=False)
+    np.testing.assert_array_equal(logits(dropping, key=1, train=False), whole)
+
+
+# --- norms --------------------------------------------------------------------------
+
+
+def test_spectral_layers_have_one_as_their_largest_singular_value():
+    """After enough power iterations D is the plain one with W / σ(W) for every W."""
+    options = {"channels": (3, 4), "hidden": (5,), "num_classes": 3}
+    plain = DISCRIMINATORS["dcgan"](**options)
+    spectral = DISCRIMINATORS["dcgan"](**options, norm="spectral")
+    labels = np.arange(16) % 3
+    variables = jax.jit(spectral.init)(jax.random.key(0), IMAGES, labels=labels)
+    params = variables["params"]
+
+    def iterate(_, stats):
+        variables = {"params": params, "batch_stats": stats}
+        return spectral.apply(
+            variables, IMAGES, labels=labels, mutable=["batch_stats"]
+        )[1]["batch_stats"]
+
+    stats = jax.jit(partial(jax.lax.fori_loop, 0, 200, iterate))(
+        variables["batch_stats"]
+    )
+
+    def divide(w):
+        if w.ndim == 1:
+            return w
+        return w / np.linalg.svd(w.reshape(-1, w.shape[-1]), compute_uv=False)[0]
+
+    apply = jax.jit(plain.apply)
+    divided = {"params": jax.tree.map(divide, params)}
+    expected = apply(divided, IMAGES, labels=labels)
+    variables = {"params": params, "batch_stats": stats}
+    actual = spectral.apply(variables, IMAGES, train=False, labels=labels)
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
+    undivided = apply({"params": params}, IMAGES, labels=labels)
+    assert np.abs(undivided - expected).max() > 0.1  # which is some way
+
+
+def test_momentum_is_the_share_of_the_statistics_that_survives():
+    """From mean 0 and variance 1, by PyTorch's .1, which is .9 here, and Keras's .8."""
+    x = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
+    for momentum in (0.9, 0.8):
+        module = Norm("batch", momentum)
+        variables = module.init(jax.random.key(0), x, train=True)
+        y, new = module.apply(variables, x, train=True, mutable=["batch_stats"])
+        stats = new["batch_stats"]["BatchNorm_0"]
+        new_share = 1 - momentum
+        np.testing.assert_allclose(stats["mean"], new_share * x.mean(0), rtol=1e-4)
+        expected = momentum + new_share * x.var(0)
+        np.testing.assert_allclose(stats["var"], expected, rtol=1e-4)
+        # Training normalises with the batch's own statistics, samples with the others.
+        np.testing.assert_allclose(y.std(0), 1, rtol=1e-3)
+        y = module.apply(variables | new, x, train=False)
+        expected = (x - stats["mean"]) / np.sqrt(stats["var"] + 1e-5)
+        np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dcgan", "mlp"])
+@pytest.mark.parametrize("table", [GENERATORS, DISCRIMINATORS])
+def test_networks_hand_their_momentum_on(table, name):
+    """Four times as far with .6 as with .9."""
+    options = {"hidden": (5,)} | ({"channels": (4, 4)} if name == "dcgan" else {})
+    inputs = IMAGES
+    if table is GENERATORS:
+        options |= {"image_shape": (8, 8, 1)}
+        inputs = IMAGES[:, 0, :, 0]
+    moves = []
+    for momentum in (0.6, 0.9):
+        module = table[name](**options, norm="batch", momentum=momentum)
+        variables = jax.jit(module.init)(jax.random.key(0), inputs)
+        apply = jax.jit(partial(module.apply, mutable=["batch_stats"]))
+        _, new = apply(variables, inputs)
+        old = variables["batch_stats"]
+        moves.append(jax.tree.map(jnp.subtract, new["batch_stats"], old))
+    assert_close(moves[0], jax.tree.map(lambda x: 4 * x, moves[1]), 1e-3, 1e-5)
+    assert min(float(jnp.abs(x).max()) for x in jax.tree.leaves(moves[1])) > 1e-3
