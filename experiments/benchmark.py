@@ -324,8 +324,7 @@ def main() -> None:
     flags.out.parent.mkdir(parents=True, exist_ok=True)
     print(header(device), flush=True)
     before = json.loads(flags.out.read_text()) if flags.out.exists() else {}
-    results = before.pop("configs", {})  # what is left is one machine for all of them
-    results = {case: {"machine": before} | results[case] for case in results}
+    results = before.get("configs", {})
     for case in flags.configs:
         # Empty for the cold start; what it compiles serves the race, too.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:

@@ -16,12 +16,12 @@ Result, seed 0, each config's own number of steps:
 | k-means, 3 iterations | 334.1 ± 1.7 |
 | goodfellow2014, 60,000 steps | 193.3 ± 2.4 |
 | mnist, 8,000 steps | 229.0 ± 2.2 |
-| conditional, 5,000 steps | 245.1 ± 2.1 |
-| mnist_best, 40,000 steps | 250.4 ± 2.1 |
+| conditional, 5,000 steps | 244.0 ± 2.1 |
+| mnist_best, 46,000 steps | 244.2 ± 2.1 |
 
 The GAN of 2014 gains about 40 nats for three times the epochs (20,000 steps: 154), and
 its paper trained for several hundred, not 100. The estimate rewards any digits at all:
-our conditional GANs have more likelihood than real images, k-means far more.
+our conditional GANs have as much likelihood as real images, k-means far more.
 """
 
 import argparse

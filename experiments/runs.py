@@ -94,7 +94,7 @@ def finished(config: ConfigDict, workdir: Path, num: int) -> bool:
 
 
 def training_seconds(name: str, overrides: dict[str, Any]) -> float:
-    """What the steps of `configs/NAME` take on this machine now, from a few calls.
+    """What the steps of `configs/NAME` take on this machine now, from some calls.
 
     Measured apart from the run, which may have shared the machine.
     """
@@ -110,7 +110,7 @@ def training_seconds(name: str, overrides: dict[str, Any]) -> float:
     indices = parallel.shard_indices(rows, chunk)
     state = parallel.replicate(ganjax.init_state(gan, jax.random.key(0)))
     seconds = []
-    for _ in range(7):
+    for _ in range(22):
         started = time.perf_counter()
         state, _ = jax.block_until_ready(train_chunk(state, resident, indices, chunk))
         seconds.append((time.perf_counter() - started) / chunk)

@@ -8,11 +8,11 @@ interpreter and data included. Prints Markdown tables, writes scaling.png to
 experiments/results.
 
 Result, 40 steps on 2 cores of an AMD EPYC: with SGD the loss of D on 1, 2, 4 and 8
-devices stays within 5e-5 for the same global batch. With Adam it does not (.15 to .29):
-Adam's first step is the sign of the gradient; where a gradient is only rounding noise,
-devices that sum in another order get the other sign. Virtual devices share the same
-cores: 8 of them take twice the time of 1, and .4 GB more. A step of 64 images takes 18
-to 22 ms, of 16 8 ms, of 256 140 ms; twice the width takes four times as long.
+devices stays within 3e-5 for the same global batch. With Adam it need not (by up to
+.38): Adam's first step is the sign of the gradient; where a gradient is only rounding
+noise, devices that sum in another order get the other sign. Virtual devices share the
+same cores: 8 of them take twice the time of 1, and .35 GB more. A step of 64 images
+takes 11 to 12 ms, of 16 5 ms, of 256 86 ms; twice the width takes four times as long.
 """
 
 import argparse

@@ -130,8 +130,7 @@ def main() -> None:
     results: dict[tuple[str, str], Scores] = {row: [] for row in ROWS}
     for seed in range(flags.seeds):
         for (tip, change), overrides in ROWS.items():
-            name = f"{tip} {change}".replace("other", "also")  # as folders are called
-            name = "".join(c if c.isalnum() else "-" for c in name)
+            name = "".join(c if c.isalnum() else "-" for c in f"{tip} {change}")
             overrides = overrides | {"seed": seed, "num_steps": flags.steps}
             workdir = flags.runs / "tips" / f"{name}-seed{seed}"
             row = train_and_score_quickly(overrides, workdir, judge)

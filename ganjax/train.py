@@ -68,7 +68,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
         if int(state.step) == 0:
             best.drop_after(0)  # of a run that has gone
         elif best.latest is not None:
-            lowest = best.metadata()["fid"]
+            lowest = best.metadata().get("fid", math.inf)
     key = jax.random.fold_in(jax.random.key(config.seed), GRID_NOISE)
 
     def indices(step: int, n: int) -> np.ndarray:

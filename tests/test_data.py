@@ -140,6 +140,18 @@ def test_a_second_start_reads_the_cache_and_a_damaged_one_is_made_again(
     second = data.load(config)
     assert "is damaged" in capsys.readouterr().err
     np.testing.assert_array_equal(second.images, first.images)
+    for damaged, what in (
+        ("images.npy", b""),
+        ("identity.json", b"[]"),
+        ("identity.json", b"{}"),
+        ("labels.npy", (file.parent / "test_labels.npy").read_bytes()),
+    ):
+        (file.parent / damaged).write_bytes(what)
+        assert data.load(config).identity == first.identity
+        assert "is damaged" in capsys.readouterr().err
+    assert data.load(config).identity == first.identity
+    assert "is damaged" not in capsys.readouterr().err
+    assert file.parent.stat().st_mode & 0o055 == 0o055  # others may use it, too
     assert (
         hashlib.sha256(file.read_bytes()).digest() != hashlib.sha256(content).digest()
     )
@@ -226,6 +238,19 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
         Image.fromarray((ramp >> 8).astype(np.uint8)).save(tmp_path / f"{i}_8.ppm")
     images = data.load(folder_config(tmp_path, (20, 20, 1))).images
     np.testing.assert_array_equal(images, np.stack([ramp[..., None] >> 8] * 18))
+
+
+def test_deep_images_are_scaled_and_those_of_floats_skipped(tmp_path, capsys):
+    ramp = np.linspace(0, 65535, 20 * 20).astype(np.int32).reshape(20, 20)
+    for i in range(10):
+        Image.fromarray(ramp).save(tmp_path / f"{i}.tiff")
+        Image.fromarray(ramp >> 8).save(tmp_path / f"{i}_8.tiff")
+    Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "float.tiff")
+    images = data.load(folder_config(tmp_path, (20, 20, 1))).images
+    np.testing.assert_array_equal(images, np.stack([ramp[..., None] >> 8] * 18))
+    assert "not a readable image: " + str(tmp_path / "float.tiff") in (
+        capsys.readouterr().err
+    )
 
 
 def test_sub_folders_are_labels(faces):

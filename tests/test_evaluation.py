@@ -47,6 +47,31 @@ def test_evaluating_while_training_keeps_the_best(config, tmp_path, mnist):
     assert np.load(tmp_path / "best.npz")["images"].shape == (3, 28, 28, 1)
 
 
+def test_the_best_survives_a_crash(config, tmp_path, monkeypatch, mnist):
+    """Step 6 was the best; the run dies there, resumes at 4, and fares worse."""
+    fids = iter([5.0, 9.0, 3.0, 4.0, 6.0])
+
+    def score(images):
+        return {"fid": next(fids), "is": 1.0}
+
+    monkeypatch.setattr(train, "make_scorer", lambda dataset: score)
+    c = config(num_steps=8, evaluate_every=2, checkpoint_every=4, evaluate_num=20)
+
+    def die(self, step):
+        if step == 7:
+            raise RuntimeError("power failure")
+
+    with monkeypatch.context() as power:
+        power.setattr(writers.Writer, "publish", die)
+        c.log_every = 7
+        with pytest.raises(RuntimeError):
+            train.train_and_evaluate(c, tmp_path)
+    assert int(train.train_and_evaluate(c, tmp_path).step) == 8
+    (kept,) = [int(p.name) for p in (tmp_path / "best/checkpoints").glob("[0-9]*")]
+    assert kept == 6
+    assert ganjax.load_run(tmp_path / "best")[2]["fid"] == 3.0
+
+
 def test_a_run_is_scored_beside_its_floor(config, tmp_path, mnist, capsys):
     train.train_and_evaluate(config(num_steps=2), tmp_path)
     evaluation.evaluate_run(tmp_path, num=300, seed=0, parzen=False)
@@ -77,6 +102,20 @@ def test_anyones_samples_are_scored(config, tmp_path, mnist):
     assert np.isfinite(results["parzen_ll"]["value"])
 
 
+def test_samples_that_come_sorted_are_scored_all_through(
+    config, tmp_path, mnist, monkeypatch
+):
+    monkeypatch.setattr(evaluation, "NUM_TEST", 200)
+    order = np.argsort(mnist.labels[:2000], kind="stable")
+    images, labels = mnist.images[:2000][order], mnist.labels[:2000][order]
+    np.savez(tmp_path / "sorted.npz", images=images, labels=labels)
+    evaluation.evaluate_samples(tmp_path / "sorted.npz", tmp_path, config().data, False)
+    results = json.loads((tmp_path / "metrics.json").read_text())
+    assert results["fid"]["n_fake"] == 200
+    assert results["class_kl"]["value"] < 0.1  # of one class alone: log 10
+    assert results["label_accuracy"]["value"] > 0.5
+
+
 def test_what_cannot_be_scored_is_refused_in_one_line(config, tmp_path, mnist):
     def score(**arrays):
         np.savez(tmp_path / "x.npz", **arrays)
@@ -86,6 +125,9 @@ def test_what_cannot_be_scored_is_refused_in_one_line(config, tmp_path, mnist):
         score(pictures=mnist.images[:100])
     with pytest.raises(ganjax.UserError, match="need uint8"):
         score(images=mnist.images[:100].astype(np.float32))
+    for labels in (np.zeros(50, int), np.int64(3)):
+        with pytest.raises(ganjax.UserError, match="labels .* for 100 images"):
+            score(images=mnist.images[:100], labels=labels)
     with pytest.raises(ganjax.UserError, match="20 images or more"):
         score(images=mnist.images[:10])
     with pytest.raises(ganjax.UserError, match="can't be read"):

@@ -1,5 +1,7 @@
 """From config to Gan: lookups, contradictions, and what surrounds an optimiser."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,10 @@ from ganjax.losses import LOSSES
 def test_equal_configs_give_the_same_object():
     assert make_gan(small_config()) is make_gan(small_config())
     assert make_gan(small_config()) is not make_gan(small_config(loss="hinge"))
+
+
+FALLING_BELOW = {"name": "linear", "init_value": 1.0, "end_value": -1.0}
+FALLING_BELOW |= {"transition_steps": 10}
 
 
 @pytest.mark.parametrize(
@@ -34,6 +40,16 @@ def test_equal_configs_give_the_same_object():
         ({"generator__norm": "spectral"}, "generator.norm = 'spectral' is unknown"),
         ({"generator__activation": "swish"}, "choose from: gelu, keras_leaky_relu"),
         ({"conv": "fft"}, "config.conv = 'fft' is unknown"),
+        ({"generator__stride": 0}, "generator.stride = 0 must be at least 1"),
+        (
+            {"discriminator__hidden": (8, 0)},
+            "hidden = 0 must be at least 1",
+        ),
+        (
+            {"discriminator__dropout": 1.5},
+            "dropout = 1.5 must be below 1",
+        ),
+        ({"penalties__r1": FALLING_BELOW}, "end_value = -1.0 must not be negative"),
     ],
 )
 def test_bad_values_are_refused_before_anything_compiles(change, message):
@@ -163,6 +179,7 @@ def test_schedules_of_both_players_end_together():
         ({"generator__channels": ()}, "config.generator: channels"),
         ({"discriminator__channels": ()}, "config.discriminator: channels"),
         ({"generator__kernel": 1}, "not be smaller than stride"),
+        ({"generator__output_kernel": 1}, "not be smaller than stride"),
         ({"discriminator__stride": 5}, "not be smaller than stride"),
         ({"generator__channels": (8, 4, 4)}, "28x28 images can't shrink 3 times"),
     ],
@@ -171,6 +188,19 @@ def test_networks_that_do_not_fit_are_refused(change, message):
     gan = make_gan(small_config(**change))
     with pytest.raises(ganjax.UserError, match=message):
         ganjax.init_state(gan, jax.random.key(0))
+
+
+@pytest.mark.parametrize("conv", ["matmul", "library"])
+def test_bfloat16_reaches_as_many_products_under_spectral_norm(conv):
+    images = np.zeros((4, 28, 28, 1), np.uint8)
+    products = {}
+    for norm in ("none", "spectral"):
+        options = {"dtype": "bfloat16", "conv": conv, "discriminator__norm": norm}
+        gan = make_gan(small_config(**options))
+        state = ganjax.init_state(gan, jax.random.key(0))
+        program = str(jax.make_jaxpr(lambda s: ganjax.d_step(gan, s, images))(state))  # noqa: B023
+        products[norm] = len(re.findall(r":bf16\S* = (?:dot|conv)_general", program))
+    assert products["spectral"] >= products["none"] > 10
 
 
 def test_discriminators_need_not_halve_evenly():

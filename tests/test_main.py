@@ -48,6 +48,8 @@ def place(tmp_path: Path, data_place: dict[str, str], mnist) -> list[str]:
         ([*TRAIN, "--bogus"], "Unknown command line flag 'bogus'"),
         ([*TRAIN, "bogus"], "unexpected argument 'bogus'"),
         ([*TRAIN, "--config.seed=-1"], "config.seed = -1 must be at least 0"),
+        ([*TRAIN, f"--config.seed={2**32}"], "seed = 4294967296 must be below 2"),
+        (["--mode=sample", f"--sample_seed={2**32}"], "sample_seed"),
         ([*TRAIN, "--config.sample_num=0"], "config.sample_num = 0 must be at least 1"),
         ([*TRAIN, "--config.loss=bogus"], "config.loss = 'bogus' is unknown; choose"),
         ([*TRAIN, "--config.n_dis=0"], "config.n_dis = 0 must be at least 1"),
@@ -62,6 +64,13 @@ def test_mistakes_get_one_line(flags, message):
     (line,) = result.stderr.strip().splitlines()
     assert line.startswith("error: ")
     assert re.search(message, line), line
+
+
+def test_configs_are_found_from_the_checkout_only(tmp_path):
+    flag = f"--config={ROOT / 'configs/mnist.py'}"
+    result = subprocess.run(command(flag), cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "run from the root of the checkout" in result.stderr.splitlines()[-1]
 
 
 def test_batch_must_be_shared_out_evenly(place, monkeypatch):

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 from conftest import small_config
 
 import ganjax
@@ -24,6 +25,16 @@ def test_any_first_rounds_of_labels_have_as_many_of_each_class():
     for num in (4, 12, 20):
         np.testing.assert_array_equal(np.bincount(labels[:num]), [num // 4] * 4)
     assert len(labels) == 23 and (labels[:4] != labels[4:8]).any()
+
+
+def test_a_folder_of_more_pictures_is_not_mixed(tmp_path):
+    gan = ganjax.make_gan(small_config())
+    state = ganjax.init_state(gan, jax.random.key(0))
+    for num in (3, 3, 4):  # again, and more: each replaces those before
+        sampling.export(gan, state, tmp_path, num, jax.random.key(1))
+    assert len(list(tmp_path.glob("*.png"))) == 4
+    with pytest.raises(ganjax.UserError, match="holds more pictures"):
+        sampling.export(gan, state, tmp_path, 2, jax.random.key(1))
 
 
 def test_samples_are_of_noise_at_its_scale():

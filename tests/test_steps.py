@@ -253,13 +253,13 @@ def mirrored(gan, state, batch):
 
 def test_l1_term_enters_the_generators_gradient_with_its_weight():
     """A weight w moves gradient descent by another −rate·w·∇ mean |G(z) − x|."""
-    gans = {w: small_sgd_gan(**DENSE, l1=float(w)) for w in (0, 1, 10)}
+    gans = {w: small_sgd_gan(**DENSE, l1=float(w)) for w in (0, 10, 100)}
     state = ganjax.init_state(gans[0], jax.random.key(0))
     after = {w: ganjax.g_step(gan, state, BATCHES[0]) for w, gan in gans.items()}
     fakes = g_fakes(gans[0], state, BATCHES[0], None, None)
     apart = fakes.images - to_float(gans[0], BATCHES[0])
     (slope,) = fakes.pull(jnp.sign(apart) / apart.size)
-    for w in (1, 10):
+    for w in (10, 100):
         params, metrics = after[w][0].g_params, after[w][1]
         np.testing.assert_allclose(metrics["l1"], np.abs(apart).mean(), rtol=1e-5)
         moved = jax.tree.map(jnp.subtract, params, after[0][0].g_params)
