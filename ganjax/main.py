@@ -46,8 +46,10 @@ def parse(argv: Sequence[str]) -> list[str]:
         return rest
     except (AttributeError, KeyError) as error:
         fail(f"unknown config field {error}: configs/default.py has every field")
-    except (OSError, ImportError):
+    except OSError:
         fail(f"{config_name()} can't be read: run from the root of the checkout")
+    except ImportError as error:
+        fail(f"{error}: run from the root of the checkout")
     except (flags.Error, TypeError, ValueError) as error:
         fail(str(error).splitlines()[-1])  # the last line of whatever was nested
 

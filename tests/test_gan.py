@@ -41,14 +41,8 @@ FALLING_BELOW |= {"transition_steps": 10}
         ({"generator__activation": "swish"}, "choose from: gelu, keras_leaky_relu"),
         ({"conv": "fft"}, "config.conv = 'fft' is unknown"),
         ({"generator__stride": 0}, "generator.stride = 0 must be at least 1"),
-        (
-            {"discriminator__hidden": (8, 0)},
-            "hidden = 0 must be at least 1",
-        ),
-        (
-            {"discriminator__dropout": 1.5},
-            "dropout = 1.5 must be below 1",
-        ),
+        ({"discriminator__hidden": (8, 0)}, "hidden = 0 must be at least 1"),
+        ({"discriminator__dropout": 1.5}, "dropout = 1.5 must be below 1"),
         ({"penalties__r1": FALLING_BELOW}, "end_value = -1.0 must not be negative"),
     ],
 )
