@@ -81,13 +81,13 @@ def make_dataset(
             raise ValueError(f"{len(y)} labels for {len(x)} images")
     arrays = {
         "images": np.ascontiguousarray(images),
-        "labels": labels.astype(np.int32),
+        "labels": np.ascontiguousarray(labels, np.int32),
         "test_images": np.ascontiguousarray(test_images),
-        "test_labels": test_labels.astype(np.int32),
+        "test_labels": np.ascontiguousarray(test_labels, np.int32),
     }
     digest = hashlib.sha256()
     for array in arrays.values():
-        digest.update(np.ascontiguousarray(array).data)
+        digest.update(array.data)
     counts = {"num_train": len(images), "num_test": len(test_images)}
     identity |= {"sha256": digest.hexdigest()} | counts
     return Dataset(**arrays, identity=identity)
