@@ -13,7 +13,7 @@ are of the digit that was asked for (seed 0).
 from ml_collections import ConfigDict
 
 from configs import conditional
-from configs.default import falling
+from configs.default import falling, penalties
 from ganjax.config import override
 
 
@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
     c.generator.hidden, c.discriminator.hidden = (512,), (256,)
     c.z_dim = 256
     c.sample_scale = 1.04  # gives precision, .87 at 1, for recall
-    override(c, "penalties.r1_r2", falling(0.5, 0.1, c.num_steps))
+    c.penalties = penalties(r1_r2=falling(0.5, 0.1, c.num_steps))
     for player in ("g_optimizer", "d_optimizer"):
         override(c, f"{player}.learning_rate", falling(3e-3, 0.05, c.num_steps))
     c.ema_half_life = 200_000.0
