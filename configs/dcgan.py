@@ -14,7 +14,7 @@ score 4.5 (seed 0).
 
 from ml_collections import ConfigDict
 
-from configs import default
+from ganjax.configs import default
 
 
 def get_config() -> ConfigDict:
@@ -27,8 +27,8 @@ def get_config() -> ConfigDict:
     c.loss = "non_saturating"
     c.d_weights = (0.9, 0.1)
     c.penalties = default.penalties(wgan_gp=10.0)
-    c.z_dim = 100
-    c.ema_half_life = 0.0
+    c.prior.z_dim = 100
+    c.ema.half_life = 0.0
     c.generator.hidden = ()
     c.generator.channels = (256, 128)
     c.generator.output_kernel = 7

@@ -2,24 +2,25 @@
 
 python -m ganjax.main --config configs/loss.py:wgan_gp
 
-Each keeps the penalty, the number of critic steps and the optimiser of its paper, but
-for minimax and non_saturating (Adam 2e-4, where 2014 had SGD with dropout and maxout)
-and r3gan (Adam 2e-3: it bears ten times the rate of the others, which is part of its
-lead). A game takes one to three minutes on 2 cores of an AMD EPYC; the README has a
-table of what they reach.
+Each has the penalty, the number of critic steps and the optimizer of its paper, except
+minimax and non_saturating (Adam 2e-4; the paper used SGD with dropout and maxout) and
+r3gan (Adam 2e-3: it tolerates ten times the learning rate of the others, which is part
+of its lead). Each takes one to three minutes on 2 cores of an AMD EPYC; docs/results.md
+has a table of the results.
 """
 
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from configs import default
+from ganjax.configs import default
+from ganjax.errors import choose
 
 ADAM = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
 WGAN_ADAM = {"name": "adam", "learning_rate": 1e-4, "b1": 0.0, "b2": 0.9}
 RMSPROP = {"name": "rmsprop", "learning_rate": 5e-5}
 
-LOSSES: dict[str, dict[str, Any]] = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "minimax": {"loss": "minimax"},  # arXiv:1406.2661, as in its Algorithm 1
     "non_saturating": {"loss": "non_saturating"},  # arXiv:1406.2661, section 3
     "lsgan": {"loss": "lsgan"},  # arXiv:1611.04076: regression on 1 and 0
@@ -46,16 +47,14 @@ LOSSES: dict[str, dict[str, Any]] = {
 
 
 def get_config(name: str = "non_saturating") -> ConfigDict:
-    if name not in LOSSES:
-        raise ValueError(f"configs/loss.py:{name}: choose from {', '.join(LOSSES)}")
-    game = LOSSES[name]
+    setting = choose(SETTINGS, name, "--config=configs/loss.py:NAME")
     c = default.get_config()
     c.num_steps = 2000
-    c.loss = game["loss"]
-    c.penalties = default.penalties(**game.get("penalties", {}))
-    g_optimizer = game.get("optimizer", ADAM)
+    c.loss = setting["loss"]
+    c.penalties = default.penalties(**setting.get("penalties", {}))
+    g_optimizer = setting.get("optimizer", ADAM)
     c.g_optimizer = default.optimizer(**g_optimizer)
-    c.d_optimizer = default.optimizer(**game.get("d_optimizer", g_optimizer))
-    c.n_dis = game.get("n_dis", 1)
-    c.discriminator.norm = game.get("norm", "none")
+    c.d_optimizer = default.optimizer(**setting.get("d_optimizer", g_optimizer))
+    c.n_dis = setting.get("n_dis", 1)
+    c.discriminator.norm = setting.get("norm", "none")
     return c

@@ -1,9 +1,9 @@
-"""Draws cartoon faces into a folder: colour images of one's own, to try a GAN on.
+"""Draws cartoon faces into a folder: color images to try a GAN on.
 
 Command: python -m experiments.cartoon_faces FOLDER [--num 2000]
 
 Hair, skin, eyes, brows, mouth, background and proportions vary independently, all
-drawn by Pillow from a seed. Faces differ in size from file to file, as real ones do.
+drawn by Pillow from a seed. Files differ in size, as real ones do.
 """
 
 import argparse
@@ -16,23 +16,23 @@ SKIN = ["#f6d3b8", "#eab98f", "#c98f62", "#8d5a3b", "#fbe3d0"]
 HAIR = ["#2b1d18", "#6b3f22", "#c8762f", "#e8c15a", "#d95f8f", "#4a78c2", "#5a4a8a"]
 EYES = ["#3b2a20", "#2f6f4e", "#2e62a8", "#7a3f8f"]
 BACKGROUND = ["#cfe8f5", "#f5e3cf", "#dff0d8", "#efe0f3", "#f7f1c7"]
-BIG = 256  # drawn large and reduced: smooth edges
+BIG = 256  # pixels: drawn large and reduced, for smooth edges
 
 
 def draw_face(rng: np.random.Generator) -> Image.Image:
     """One face, RGB, BIG × BIG."""
     skin, hair, eyes, background = (
-        str(rng.choice(colours)) for colours in (SKIN, HAIR, EYES, BACKGROUND)
+        str(rng.choice(colors)) for colors in (SKIN, HAIR, EYES, BACKGROUND)
     )
     image = Image.new("RGB", (BIG, BIG), background)
     pen = ImageDraw.Draw(image)
 
-    def oval(x: float, y: float, w: float, h: float, colour: str) -> None:
-        pen.ellipse((x - w, y - h, x + w, y + h), fill=colour)
+    def oval(x: float, y: float, w: float, h: float, color: str) -> None:
+        pen.ellipse((x - w, y - h, x + w, y + h), fill=color)
 
     x, y = rng.normal(BIG / 2, 6), rng.normal(BIG / 2 + 10, 6)
     width, height = rng.uniform(66, 82), rng.uniform(80, 96)
-    if rng.random() < 0.5:  # long hair falls behind the face
+    if rng.random() < 0.5:  # long hair, behind the face
         pen.rounded_rectangle(
             (x - width - 20, y - 60, x + width + 20, y + 112), 40, fill=hair
         )
@@ -66,7 +66,7 @@ def draw_face(rng: np.random.Generator) -> Image.Image:
 
 
 def draw_faces(folder: Path, num: int, seed: int = 0) -> Path:
-    """Writes `num` PNGs of 64 to 96 pixels, unless they are there; the folder."""
+    """Writes `num` PNGs of 64 to 96 pixels, unless they exist. Returns the folder."""
     if len(list(folder.glob("*.png"))) == num:
         return folder
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,18 +1,18 @@
-"""Which GANs converge? The game of two numbers that answers on one page.
+"""Which GANs converge? Eigenvalues of the Dirac-GAN, predicted and measured.
 
 Question: p_data is a point at 0, p_g a point at θ, D(x) = ψ·x (arXiv:1801.04406). Do
 both players, descending their own losses at once, reach the equilibrium (0, 0)? The
-eigenvalues of the vector field's Jacobian there should tell: negative real parts
-converge, zero ones circle and, in steps of finite size, spiral out.
+eigenvalues of the vector field's Jacobian there decide: negative real parts converge,
+zero ones circle and, in steps of finite size, spiral out.
 
 Command: python -m experiments.dirac_gan   (20 s on two CPU cores)
 
 Result: the 20 pairs of eigenvalues that exist agree with theory to all digits printed.
-Without a penalty nothing converges: 4,000 steps of .05 from radius 1.4 end at radius
-2.7 (minimax), 1.5 (hinge), 210 (wgan) and .33 (non_saturating and relativistic: the
-limit cycle of theory, r² = 2h = .1, r = .32). R1 .3 and R1 + R2 .3 take every loss
-below 1e-9. Instance noise does so for the logistic losses (3e-8), not for wgan (210)
-and hinge (.63). The WGAN-GP penalty ends on a cycle of radius 1.2 to 1.5 with every
+Without a penalty nothing converges: 4,000 steps of 0.05 from radius 1.4 end at radius
+2.7 (minimax), 1.5 (hinge), 210 (wgan) and 0.33 (non_saturating and relativistic, whose
+predicted limit cycle is r² = 2h = 0.1, r = 0.32). R1 0.3 and R1 + R2 0.3 take every
+loss below 1e-9. Instance noise takes the logistic losses to 4e-8, but not wgan (210)
+and hinge (0.63). The WGAN-GP penalty ends on a cycle of radius 1.2 to 1.5 with every
 loss. No random numbers: no seeds.
 """
 
@@ -24,13 +24,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.runs import make_parser, save_figure
+from experiments.common import make_parser, save_figure
 from ganjax import theory
 
-# a picture for each; the relativistic loss has the field of the non-saturating one
-# here, because D(0) = 0, and the hinge that of the WGAN as long as |ψθ| < 1
+# Losses with a row in the figure. The relativistic loss has the same field as the
+# non-saturating one, because D(0) = 0; hinge that of WGAN as long as |ψθ| < 1.
 DRAWN = ["minimax", "non_saturating", "wgan"]
-# weights at which every panel shows its character: the critical γ and σ² are 1 and 2
+# Weights below the critical ones, γ = 1 and σ² = 2, so that paths still oscillate.
 PENALTIES = {
     "none": 0.0,
     "r1": 0.3,
@@ -52,16 +52,12 @@ def measured_eigenvalues(loss: str, penalty: str, weight: float) -> np.ndarray:
 def descend(
     loss: str, penalty: str, weight: float, h: float, steps: int
 ) -> tuple[np.ndarray, float]:
-    """Simultaneous gradient descent from START: the path [steps, 2], its last radius.
+    """Simultaneous gradient descent from START: the path [steps + 1, 2], a radius.
 
-    The radius is the largest of the last tenth, so that a cycle cannot hide.
+    The radius is the largest of the last tenth of the steps, as the path may circle.
     """
     field = theory.dirac_field(loss, penalty, weight)
-
-    def step(point: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
-        return point + h * field(point), point
-
-    path = np.asarray(jax.lax.scan(step, jnp.array(START), None, length=steps)[1])
+    path = np.asarray(theory.trajectory(field, jnp.array(START), h, steps))
     return path, float(np.linalg.norm(path[-steps // 10 :], axis=1).max())
 
 
@@ -79,7 +75,7 @@ def show(eigenvalues: tuple[complex, complex] | np.ndarray) -> str:
 def portrait(
     axes: Axes, loss: str, penalty: str, weight: float, path: np.ndarray
 ) -> None:
-    """The direction of the field in grey, one descent from START on top."""
+    """The direction of the field in gray, one descent from START on top."""
     line = jnp.linspace(-EXTENT, EXTENT, 13)
     grid = jnp.stack(jnp.meshgrid(line, line), -1)
     field = jax.vmap(jax.vmap(theory.dirac_field(loss, penalty, weight)))(grid)
@@ -107,7 +103,7 @@ def main() -> None:
         for column, (penalty, weight) in enumerate(PENALTIES.items()):
             predicted = theory.dirac_eigenvalues(loss, penalty, weight)
             measured = measured_eigenvalues(loss, penalty, weight)
-            if np.isnan(predicted).any():  # autodiff calls the slope of |ψ| at 0 zero
+            if np.isnan(predicted).any():  # autodiff takes the slope of |ψ| at 0 as 0
                 measured = np.full(2, np.nan)
             trajectory, radius = descend(loss, penalty, weight, flags.h, flags.steps)
             print(
@@ -130,7 +126,7 @@ def main() -> None:
         f"Dirac-GAN: simultaneous gradient descent from (1, 1), step {flags.h}, "
         "and the eigenvalues at (0, 0)"
     )
-    save_figure(figure, flags.out / "dirac_gan.png", colours=32)
+    save_figure(figure, flags.out / "dirac_gan.png", colors=32)
 
 
 if __name__ == "__main__":

@@ -6,26 +6,28 @@ Trains every config once (seed 0; the steps below), scores 10,000 samples (26,00
 Stacked MNIST) and writes experiments/results/gallery.md, a Markdown table, and
 gallery.png: a row of unselected samples per config. Runs that exist are not repeated.
 Without --faces, a folder of images, it draws 5,000 cartoon faces for image_folder.py.
-The games of loss.py have a table and a picture of their own, by loss_table.py.
+The losses of loss.py have a table and a figure of their own, by loss_table.py.
 """
 
 from pathlib import Path
 from typing import Any
 
-import jax
 from matplotlib.figure import Figure
 
 import ganjax
 from experiments.cartoon_faces import draw_faces
-from experiments.runs import (
+from experiments.common import (
     make_parser,
+    run_folder,
+    sample_run,
     save_figure,
+    save_table,
     train_and_score,
     training_seconds,
 )
-from ganjax.sampling import grid
+from ganjax.images import grid
 
-# config -> steps, where the config's own take too long here
+# config -> overrides: fewer steps where the config's own take too long
 CONFIGS: dict[str, dict[str, Any]] = {
     "mnist.py": {},
     "conditional.py": {},
@@ -41,25 +43,16 @@ CONFIGS: dict[str, dict[str, Any]] = {
 COLUMNS = 16
 
 
-def run_folder(runs: Path, name: str) -> Path:
-    """Where `--config configs/NAME` alone would put it."""
-    return runs / name.replace(".py:", "-").removesuffix(".py")
-
-
-def steps(name: str) -> int:
-    """Training steps of a config, as shortened here."""
-    return ganjax.load_config(f"configs/{name}", CONFIGS[name]).num_steps
-
-
 def line(name: str, row: dict[str, Any], seconds: float) -> str:
-    """One line of the table; a score that does not apply is left empty."""
+    """One line of the table; metrics that do not apply are left out."""
 
     def cell(metric: str, digits: int) -> str:
         return f"{row[metric]['value']:.{digits}f}" if metric in row else ""
 
+    steps = ganjax.load_config(f"configs/{name}", CONFIGS[name]).num_steps
     cells = [
         f"`{name}`",
-        f"{steps(name):,}",
+        f"{steps:,}",
         f"{seconds:.0f}",
         cell("fid", 1),
         cell("is", 2),
@@ -70,36 +63,30 @@ def line(name: str, row: dict[str, Any], seconds: float) -> str:
 
 
 def table(results: dict[str, dict[str, Any]], seconds: dict[str, float]) -> str:
-    """Markdown, a config a line, and the same of real images."""
+    """Markdown: one line per config, and the same metrics of real images."""
+    first = next(iter(results.values()))
+    real = {metric: row["reference"] for metric, row in first.items()}
     lines = [
         "| config | steps | seconds | FID | score | precision / recall | Parzen |",
         "|---|---:|---:|---:|---:|---:|---:|",
         *(line(name, row, seconds[name]) for name, row in results.items()),
+        f"| *real training images* | | | {real['fid']:.2f} | {real['is']:.2f} "
+        f"| {real['precision']:.2f} / {real['recall']:.2f} | {real['parzen_ll']:.0f} |",
     ]
-    floor = {
-        metric: f"{value['floor']:.2f}"
-        for metric, value in next(iter(results.values())).items()
-        if isinstance(value, dict)
-    }
-    floor["parzen_ll"] = f"{float(floor['parzen_ll']):.0f}"
-    lines.append(
-        f"| *real training images* | | | {floor['fid']} | {floor['is']} "
-        f"| {floor['precision']} / {floor['recall']} | {floor['parzen_ll']} |"
-    )
     return "\n".join(lines)
 
 
-def plot(names: list[str], runs: Path, path: Path) -> None:
-    """A row of samples per config, in colour only where there is any."""
-    figure = Figure(figsize=(10, 0.62 * len(names)), layout="constrained")
-    for axis, name in zip(figure.subplots(len(names), 1), names, strict=True):
-        gan, state, _ = ganjax.load_run(run_folder(runs, name))
-        images = ganjax.sample(gan, state, num=COLUMNS, key=jax.random.key(0))
+def plot(folders: dict[str, Path]) -> Figure:
+    """A row of samples per config, in color only where the images have any."""
+    figure = Figure(figsize=(10, 0.62 * len(folders)), layout="constrained")
+    rows = zip(figure.subplots(len(folders), 1), folders.items(), strict=True)
+    for axis, (name, folder) in rows:
+        images = sample_run(folder, COLUMNS)
         axis.imshow(grid(images, columns=COLUMNS), cmap="gray")
         axis.set(xticks=[], yticks=[])
         axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
         axis.spines[:].set_visible(False)
-    save_figure(figure, path, dpi=80, bbox_inches="tight")
+    return figure
 
 
 def main() -> None:
@@ -110,21 +97,24 @@ def main() -> None:
 
     faces = flags.faces or draw_faces(flags.runs / "cartoon_faces", num=5000)
     folder = {"data.manual_dir": str(faces)}
-    # First: arrays that come and go leave a process slower than a training is.
-    seconds = {name: training_seconds(name, CONFIGS[name]) for name in CONFIGS}
-    results = {}
-    for name in CONFIGS:
-        overrides = CONFIGS[name] | (folder if name == "image_folder.py" else {})
+    # Measured first: after many allocations the steps of a process are slower.
+    seconds = {
+        name: training_seconds(f"configs/{name}", CONFIGS[name]) for name in CONFIGS
+    }
+    results, folders = {}, {}
+    for name, overrides in CONFIGS.items():
+        if name == "image_folder.py":
+            overrides = overrides | folder
         num = 26_000 if name == "stacked_mnist.py" else 10_000
-        workdir = run_folder(flags.runs, name)
-        results[name] = train_and_score(name, overrides, workdir, num)
+        path = f"configs/{name}"
+        folders[name] = run_folder(flags.runs, path)
+        results[name] = train_and_score(path, overrides, folders[name], num)
         for metric in ("modes", "modes_kl", "label_accuracy"):
             if metric in results[name]:
                 print(f"{name}: {metric} {results[name][metric]['value']:.4g}")
-    text = table(results, seconds)
-    print(text)
-    (flags.out / "gallery.md").write_text(text + "\n")
-    plot(list(results), flags.runs, flags.out / "gallery.png")
+    save_table(table(results, seconds), flags.out / "gallery.md")
+    path = flags.out / "gallery.png"
+    save_figure(plot(folders), path, dpi=80, bbox_inches="tight")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What do the metrics say of a trained GAN, of real images and of an untrained GAN?
+"""Metrics of a trained generator, of real images and of an untrained generator.
 
-python experiments/metrics_table.py --workdir runs/mnist
+Command: python -m experiments.metrics_table [--workdir runs/mnist]
 
 10,000 images each, against the 10,000 test images: samples of the newest checkpoint in
-the work folder, training images drawn at random, and samples of the same generator
-before its first step. Prints a Markdown table; the README's is one that this printed.
+the run's folder, random training images, and samples of the same generator before its
+first step. Prints a Markdown table.
 """
 
 import argparse
@@ -15,50 +15,45 @@ import jax
 import numpy as np
 
 import ganjax
-from ganjax import data
-from ganjax.evaluation import classifier
-from ganjax.metrics import evaluate
+from ganjax import data, metrics
+from ganjax.data import DataOptions
+from ganjax.evaluate import load_classifier
+from ganjax.metrics.parzen import parzen
+from ganjax.options import build
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", type=Path, default=Path("runs/mnist"))
     parser.add_argument("--num", type=int, default=10_000)
     flags = parser.parse_args()
 
     gan, state, metadata = ganjax.load_run(flags.workdir)
-    dataset = data.load(metadata["config"]["data"])
-    rows = np.random.default_rng(0).permutation(len(dataset.images) * 5 // 6)
-    key = jax.random.key(0)
-    untrained = ganjax.init_state(gan, jax.random.key(metadata["config"]["seed"]))
+    config, key = metadata["config"], jax.random.key(0)
+    dataset = data.load(build(DataOptions, config["data"], "config.data"))
+    classifier = load_classifier(dataset)
+    real = metrics.extract_real(classifier, dataset.train, dataset.test)
+    rows = np.random.default_rng(0).permutation(real.validation_start)
+    untrained = ganjax.init_state(gan, jax.random.key(config["seed"]))
     sets = {
         "trained": ganjax.sample(gan, state, num=flags.num, key=key),
-        "real": dataset.images[rows[: flags.num]],
+        "real": dataset.train["images"][rows[: flags.num]],
         "untrained": ganjax.sample(gan, untrained, num=flags.num, key=key),
-    }
-    params = classifier(dataset)
-    real = {
-        "train_images": dataset.images,
-        "train_labels": dataset.labels,
-        "test_images": dataset.test_images,
-        "test_labels": dataset.test_labels,
     }
     scores, seconds = {}, {}
     for name, images in sets.items():
         started = time.perf_counter()
-        scores[name] = evaluate(images, real, params, parzen=True)
+        fake = metrics.extract(classifier, images)
+        scores[name] = metrics.score(fake, real, (*metrics.DIGITS, parzen))
         seconds[name] = time.perf_counter() - started
 
     print(f"step {int(state.step)}, {dataset.describe()}, {flags.num} images each")
-    print(f"features {scores['real']['fid']['features']}")
+    print(f"features {real.classifier}")
     print("| metric | " + " | ".join(sets) + " |")
     print("|---|" + "---:|" * len(sets))
     for metric in scores["real"]:
-        cells = []
-        for name in sets:
-            entry = scores[name][metric]
-            low, high = entry["ci95"]
-            cells.append(f"{entry['value']:.4g} ({low:.4g} to {high:.4g})")
+        estimates = [scores[name][metric] for name in sets]
+        cells = [f"{e.value:.4g} ({e.low:.4g} to {e.high:.4g})" for e in estimates]
         print(f"| {metric} | " + " | ".join(cells) + " |")
     print("| seconds | " + " | ".join(f"{seconds[n]:.0f}" for n in sets) + " |")
 

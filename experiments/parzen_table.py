@@ -1,11 +1,12 @@
-"""How do our GANs fare in the table of 2014, and what is that table worth?
+"""Parzen-window log-likelihoods of our GANs beside those published in 2014.
 
-python experiments/parzen_table.py --workdirs runs/mnist runs/goodfellow2014
+Command: python -m experiments.parzen_table --workdirs runs/mnist runs/goodfellow2014
 
 Parzen-window log-likelihood of the 10,000 test images in nats, the protocol of
 arXiv:1406.2661 (ganjax/metrics/parzen.py); ± is the standard error over test images.
-Two sanity rows: real training images as centres, and the centroids of k-means, which
-beat them (arXiv:1511.01844, section 3.3, explains why the estimate can't be trusted).
+Two rows for comparison: real training images as centers, and the centroids of k-means,
+which score higher (arXiv:1511.01844, section 3.3, explains why the estimate can't be
+trusted).
 
 Result, seed 0, each config's own number of steps:
 
@@ -20,8 +21,9 @@ Result, seed 0, each config's own number of steps:
 | mnist_best, 46,000 steps | 244.2 ± 2.1 |
 
 The GAN of 2014 gains about 40 nats for three times the epochs (20,000 steps: 154), and
-its paper trained for several hundred, not 100. The estimate rewards any digits at all:
-our conditional GANs have as much likelihood as real images, k-means far more.
+its paper trained for several hundred, not 100. The estimate does not separate good from
+very good digits: our conditional GANs have as much likelihood as real images, k-means
+far more.
 """
 
 import argparse
@@ -32,7 +34,10 @@ import numpy as np
 
 import ganjax
 from ganjax import data
-from ganjax.metrics import nearest_neighbours, parzen_log_likelihood
+from ganjax.data import DataOptions
+from ganjax.metrics.nearest_neighbors import find_neighbors
+from ganjax.metrics.parzen import parzen_log_likelihood
+from ganjax.options import build
 
 PUBLISHED = {
     "DBN": "138 ± 2",
@@ -45,11 +50,11 @@ NUM = 10_000
 
 
 def k_means(images: np.ndarray, k: int, iterations: int) -> np.ndarray:
-    """Centroids uint8 [k, …] by Lloyd's algorithm from random images."""
+    """Centroids uint8 [k, ...] by Lloyd's algorithm from random images."""
     rng = np.random.default_rng(0)
     centroids = images[rng.permutation(len(images))[:k]]
     for _ in range(iterations):
-        nearest = nearest_neighbours(images, centroids).indices[:, 0]
+        nearest = find_neighbors(images, centroids).indices[:, 0]
         sums = np.zeros((k, images[0].size), np.float32)
         np.add.at(sums, nearest, images.reshape(len(images), -1))
         counts = np.bincount(nearest, minlength=k)[:, None]
@@ -60,7 +65,7 @@ def k_means(images: np.ndarray, k: int, iterations: int) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--workdirs", type=Path, nargs="+", default=[Path("runs/mnist")]
     )
@@ -68,11 +73,13 @@ def main() -> None:
     flags = parser.parse_args()
 
     runs = {workdir.name: ganjax.load_run(workdir) for workdir in flags.workdirs}
-    metadata = next(iter(runs.values()))[2]
-    dataset = data.load(metadata["config"]["data"])
-    train, validation = np.split(dataset.images, [len(dataset.images) * 5 // 6])
+    _, _, metadata = next(iter(runs.values()))
+    options = build(DataOptions, metadata["config"]["data"], "config.data")
+    dataset = data.load(options)
+    images = dataset.train["images"]
+    train, validation = np.split(images, [len(images) * 5 // 6])
     order = np.random.default_rng(0).permutation(len(train))
-    centres = {
+    centers = {
         "real training images": train[order[:NUM]],
         f"k-means, {flags.iterations} iterations": k_means(
             train, min(NUM, len(train) // 5), flags.iterations
@@ -80,13 +87,13 @@ def main() -> None:
     }
     for name, (gan, state, _) in runs.items():
         images = ganjax.sample(gan, state, num=NUM, key=jax.random.key(0))
-        centres[f"{name}, step {int(state.step)}"] = images
+        centers[f"{name}, step {int(state.step)}"] = images
 
     print("| model | log-likelihood, nats |\n|---|---:|")
     for name, value in PUBLISHED.items():
         print(f"| {name} | {value} |")
-    for name, images in centres.items():
-        result = parzen_log_likelihood(images, validation, dataset.test_images)
+    for name, images in centers.items():
+        result = parzen_log_likelihood(images, validation, dataset.test["images"])
         print(
             f"| {name} | {result.value:.1f} ± {result.standard_error:.1f} |", flush=True
         )

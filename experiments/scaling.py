@@ -1,18 +1,18 @@
-"""Do devices change the result, and what do batch, width and devices cost?
+"""Does the number of devices change results, and what do batch and width cost?
 
 Command: python -m experiments.scaling [--steps 40]
 
-Every run is a process of its own, with so many virtual CPU devices. Time is the median
-of the steps after the first ten; memory is the peak resident size of the process,
-interpreter and data included. Prints Markdown tables, writes scaling.png to
-experiments/results.
+Every run is a process of its own with virtual CPU devices. Time is the median of the
+steps after the first ten; memory is the peak resident size of the process, interpreter
+and data included. Prints Markdown tables and writes scaling.png to experiments/results.
 
-Result, 40 steps on 2 cores of an AMD EPYC: with SGD the loss of D on 1, 2, 4 and 8
-devices stays within 3e-5 for the same global batch. With Adam it need not (by up to
-.38): Adam's first step is the sign of the gradient; where a gradient is only rounding
-noise, devices that sum in another order get the other sign. Virtual devices share the
-same cores: 8 of them take twice the time of 1, and .35 GB more. A step of 64 images
-takes 11 to 12 ms, of 16 5 ms, of 256 86 ms; twice the width takes four times as long.
+Result, 40 steps on 2 cores of an AMD EPYC: with SGD and the same global batch the
+losses of D on 1, 2, 4 and 8 devices differ by at most 3e-5. With Adam they differ by up
+to 0.38: Adam's first step is the sign of the gradient, and where a gradient is rounding
+noise, devices that sum in another order get the other sign. Virtual devices run on the
+same cores: 8 of them take twice the time of 1, and 0.35 GB more. A step takes 11 to 12
+ms with 64 images, 5 ms with 16 and 86 ms with 256; twice the width takes four times as
+long.
 """
 
 import argparse
@@ -29,9 +29,10 @@ import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
 POINT = {"devices": 1, "batch_size": 64, "width": 1.0, "optimizers": {}}
-SGD = dict.fromkeys(
-    ("g_optimizer", "d_optimizer"), {"name": "sgd", "learning_rate": 0.02}
-)
+SGD = {
+    "g_optimizer": {"name": "sgd", "learning_rate": 0.02},
+    "d_optimizer": {"name": "sgd", "learning_rate": 0.02},
+}
 Rows = list[dict[str, Any]]
 AXES: dict[str, list[float]] = {
     "devices": [1, 2, 4, 8],
@@ -41,11 +42,13 @@ AXES: dict[str, list[float]] = {
 
 
 def child(point: dict[str, Any], steps: int) -> dict[str, Any]:
-    """One run in this process: the discriminator's loss, milliseconds, megabytes."""
+    """One run in this process: losses of D, milliseconds per step, megabytes."""
     import jax
 
     import ganjax
     from ganjax import data, parallel
+    from ganjax.data import DataOptions
+    from ganjax.options import build
 
     overrides = {"batch_size": point["batch_size"]} | point["optimizers"]
     config = ganjax.load_config("configs/mnist.py", overrides)
@@ -53,17 +56,18 @@ def child(point: dict[str, Any], steps: int) -> dict[str, Any]:
         for field in ("hidden", "channels"):
             player[field] = tuple(int(w * point["width"]) for w in player[field])
     gan = ganjax.make_gan(config)
-    images = data.load(config.data).images
+    dataset = data.load(build(DataOptions, config.data, "config.data"))
+    images = dataset.train["images"]
     state = parallel.replicate(ganjax.init_state(gan, jax.random.key(0)))
-    resident = parallel.replicate((images, None))
+    examples = parallel.replicate(images)
     train_chunk = parallel.make_train_chunk(gan, 2)
     losses, seconds = [], []
     for step in range(steps):
-        shape = (1, config.n_dis, config.batch_size)
+        shape = (1, gan.n_dis, config.batch_size)
         rows = data.batch_indices(0, step, shape, len(images))
         started = time.perf_counter()
         indices = parallel.shard_indices(rows, 2)
-        state, metrics = train_chunk(state, resident, indices, 1)
+        state, metrics = train_chunk(state, examples, indices, 1)
         losses.append(float(metrics["d_loss"]))
         seconds.append(time.perf_counter() - started)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -71,7 +75,7 @@ def child(point: dict[str, Any], steps: int) -> dict[str, Any]:
 
 
 def run(point: dict[str, Any], steps: int) -> dict[str, Any]:
-    """`child` in a fresh process with so many virtual devices."""
+    """`child` in a process of its own with virtual devices."""
     flags = f"--xla_force_host_platform_device_count={point['devices']}"
     command = [sys.executable, "-m", "experiments.scaling", f"--steps={steps}"]
     out = subprocess.run(
@@ -85,16 +89,16 @@ def run(point: dict[str, Any], steps: int) -> dict[str, Any]:
 
 
 def plot(results: dict[str, Rows], sgd: Rows, path: Path) -> None:
-    """The curves on top of each other; time and memory along each axis."""
+    """Losses on top of each other; time and memory along each axis."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(14, 3.4), layout="constrained")
     axes = figure.subplots(1, 4)
     for row in sgd:
         label = f"{row['devices']} device" + "s" * (row["devices"] > 1)
-        width = 1 + 6 / row["devices"]  # drawn thick to thin: all stay visible
+        width = 1 + 6 / row["devices"]  # thick to thin, so that all stay visible
         axes[0].plot(row["losses"], label=label, linewidth=width, alpha=0.7)
-    axes[0].set(title="SGD, one batch of 64, so many devices", ylabel="loss of D")
+    axes[0].set(title="SGD, one batch of 64 on several devices", ylabel="loss of D")
     axes[0].set(xlabel="step")
     axes[0].legend(fontsize=8)
     for axis, (name, rows) in zip(axes[1:], results.items(), strict=True):
@@ -103,11 +107,11 @@ def plot(results: dict[str, Rows], sgd: Rows, path: Path) -> None:
         axis.set(xscale="log", xticks=x, xticklabels=x, xlabel=name.replace("_", " "))
         axis.minorticks_off()
         axis.set_ylim(bottom=0)
-        axis.set_ylabel("ms a step", color="C0")
-        twin = axis.twinx()
-        twin.plot(x, [row["mb"] for row in rows], "s--", color="C1")
-        twin.set_ylim(bottom=0)
-        twin.set_ylabel("peak MB", color="C1")
+        axis.set_ylabel("ms per step", color="C0")
+        right = axis.twinx()
+        right.plot(x, [row["mb"] for row in rows], "s--", color="C1")
+        right.set_ylim(bottom=0)
+        right.set_ylabel("peak MB", color="C1")
     figure.savefig(path, dpi=90)
 
 
@@ -130,21 +134,20 @@ def main() -> None:
         for n in AXES["devices"]
     ]
 
-    def apart(rows: list[dict[str, Any]]) -> np.ndarray:
+    def differences(rows: Rows) -> np.ndarray:
+        """Largest difference to the losses of one device, for each run."""
         losses = np.array([row["losses"] for row in rows])
         return np.abs(losses - losses[0]).max(axis=1)
 
-    print("| devices | batch | width | ms a step | peak MB |")
+    print("| devices | batch | width | ms per step | peak MB |")
     print("|---:|---:|---:|---:|---:|")
     for row in (row for rows in results.values() for row in rows):
         cells = f"{row['devices']} | {row['batch_size']} | {row['width']}"
         print(f"| {cells} | {row['ms']:.0f} | {row['mb']:.0f} |")
     print("\n| devices | loss of D differs by, SGD | Adam |\n|---:|---:|---:|")
-    differences = zip(
-        AXES["devices"], apart(sgd), apart(results["devices"]), strict=True
-    )
-    for devices, plain, adam in differences:
-        print(f"| {devices} | {plain:.1e} | {adam:.1e} |")
+    both = differences(sgd), differences(results["devices"])
+    for devices, *values in zip(AXES["devices"], *both, strict=True):
+        print(f"| {devices} | {values[0]:.1e} | {values[1]:.1e} |")
     plot(results, sgd, flags.out / "scaling.png")
 
 

@@ -1,42 +1,55 @@
-"""Ten practical tips for training GANs: which of them is true?
+"""Ten practical tips for training GANs: which of them are true?
 
 Command: python -m experiments.tips [--steps 2000] [--seeds 3] [--runs runs]
 
 The fully connected GAN of configs/mlp_l1.py follows all ten tips of its source. Each
 row changes one thing: a tip dropped, or pushed further. FID and classifier score of
 10,000 samples against the 10,000 test images, mean ± sample standard deviation over
-seeds. `differs`: FID above (worse) or below (better) the complete script's by Welch's
-t-test, p < .05, not corrected for the number of comparisons. Tips 4 and 6 (print the
-losses, real and fake apart) and 8 (min-max scaling of saved grids) change no network:
-here losses are always apart, and grids need no scaling, since the range of the output
-is known. `other` rows are none of the ten. Writes tips.md and tips.png to
-experiments/results.
+seeds. `differs`: FID above (worse) or below (better) that of the complete script by
+Welch's t-test, p < 0.05, not corrected for the number of comparisons. Tips 4 and 6
+(print the losses, real and fake separately) and 8 (min-max scaling of saved grids)
+change no network: here losses are always separate, and grids need no scaling, since the
+range of the output is known. Rows of `other` are none of the ten. Writes tips.md and
+tips.png to experiments/results.
 
 Result, 2,000 steps (two epochs), 3 seeds, results/tips.md. True: BatchNorm in G and
 only there (FID 356 against 984 without it and 859 with it in D too), small betas
 (against 718), a fast D (against 609 at a tenth of its rate) and a little L1 (none:
 423). Not true at this budget: [0, 1] with a sigmoid (tanh: 283). Three seeds leave open
 whether GELU (ReLU: 407), the width of D (twice: 294, half: 487), weight decay (none:
-330), shared fakes (fresh: 319) or a head start for D (441) change anything.
+330), shared samples (separate: 319) or a head start for D (441) change anything.
 """
 
-from collections.abc import Callable
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 from scipy.stats import ttest_ind
 
 import ganjax
-from experiments.runs import QUIET, make_parser, mean_sd, run_once
+from experiments.common import (
+    QUIET,
+    load_data,
+    mean_sd,
+    over_seeds,
+    parse_study,
+    run_once,
+    save_figure,
+    save_table,
+)
 from ganjax import data
-from ganjax.evaluation import make_scorer
+from ganjax.checkpoint import Checkpoints
+from ganjax.config import to_json
+from ganjax.evaluate import make_scorer
 
 STEPS, NUM = 2000, 10_000
+CONFIG = "configs/mlp_l1.py"
 D, G = "discriminator.", "generator."
-# (tip, what the row does instead) -> overrides of configs/mlp_l1.py
+# (tip, what the row does instead) -> overrides of the config
 ROWS: dict[tuple[str, str], dict[str, Any]] = {
     ("all", "the complete script"): {},
     ("1", "no BatchNorm in G"): {G + "norm": "none"},
@@ -48,7 +61,7 @@ ROWS: dict[tuple[str, str], dict[str, Any]] = {
     ("7", "D twice as wide"): {D + "hidden": (1024, 512, 256, 128, 64)},
     ("7", "D half as wide"): {D + "hidden": (256, 128, 64, 32, 16)},
     ("9", "D's learning rate / 10"): {"d_optimizer.learning_rate": 3e-5},
-    ("10", "Adam betas .9, .999"): {
+    ("10", "Adam betas 0.9, 0.999"): {
         f"{player}_optimizer.{beta}": value
         for player in "gd"
         for beta, value in (("b1", 0.9), ("b2", 0.999))
@@ -57,16 +70,42 @@ ROWS: dict[tuple[str, str], dict[str, Any]] = {
         "g_optimizer.weight_decay": 0.0,
         "d_optimizer.weight_decay": 0.0,
     },
-    ("other", "two D steps a G step"): {"n_dis": 2, "reuse_fakes": False},
-    ("other", "D first, fresh fakes"): {"order": "d_first", "reuse_fakes": False},
-    ("other", "D alone for 200 steps"): {"d_warmup": 200},
+    ("other", "two D steps per G step"): {"n_dis": 2, "updates": "alternating"},
+    ("other", "D first, fresh fakes"): {"updates": "alternating"},
+    ("other", "D alone for 200 steps"): {},
+    ("other", "G alone for 200 steps"): {},
 }
-Scores = list[dict[str, float]]  # one a seed
-Judge = Callable[[np.ndarray], dict[str, float]]
+# Row -> the update and the number of its steps before the training of both players.
+HEAD_STARTS = {
+    ("other", "D alone for 200 steps"): (ganjax.d_step, 200),
+    ("other", "G alone for 200 steps"): (ganjax.g_step, 200),
+}
+Results = dict[tuple[str, str], list[dict[str, float]]]  # one entry per seed
+
+
+def give_head_start(
+    config: ConfigDict, workdir: Path, dataset: data.Dataset, row: tuple[str, str]
+) -> None:
+    """Trains one player alone and saves the result as the checkpoint of step 0.
+
+    `ganjax.train_and_evaluate` resumes from it. A run with a checkpoint is left alone.
+    """
+    update, steps = HEAD_STARTS[row]
+    gan = ganjax.make_gan(config)
+    with contextlib.closing(Checkpoints(workdir)) as checkpoints:
+        if checkpoints.latest is not None:
+            return
+        state = ganjax.init_state(gan, jax.random.key(config.seed))
+        examples = gan.examples(dataset)
+        shape = (steps, 1, config.batch_size)
+        for (rows,) in data.batch_indices(config.seed, 0, shape, len(examples)):
+            state, _ = update(gan, state, examples[rows])
+        metadata = {"config": to_json(config), "data": dataset.identity.to_dict()}
+        checkpoints.save(0, state.replace(step=jax.numpy.int32(0)), metadata)
 
 
 def differs(a: list[float], b: list[float]) -> str:
-    """Whether FIDs a are worse or better than b by Welch's t-test at 5 %."""
+    """Whether FIDs a are worse or better than b by Welch's t-test at 5%."""
     if min(len(a), len(b)) < 2:
         return ""
     if ttest_ind(a, b, equal_var=False).pvalue >= 0.05:
@@ -74,71 +113,61 @@ def differs(a: list[float], b: list[float]) -> str:
     return "worse" if np.mean(a) > np.mean(b) else "better"
 
 
-def table(results: dict[tuple[str, str], Scores]) -> str:
+def table(results: Results) -> str:
     """Markdown, in the order of the tips."""
     lines = [
         "| tip | change | FID | classifier score | differs |",
         "|---|---|---:|---:|---|",
     ]
-    complete = [score["fid"] for score in results["all", "the complete script"]]
-    for (tip, change), scores in results.items():
-        fid = [score["fid"] for score in scores]
-        verdict = "" if tip == "all" else differs(fid, complete)
-        score = mean_sd([score["is"] for score in scores])
-        lines.append(f"| {tip} | {change} | {mean_sd(fid, 0)} | {score} | {verdict} |")
+    complete = [scores["fid"] for scores in results["all", "the complete script"]]
+    for (tip, change), rows in results.items():
+        fid = [scores["fid"] for scores in rows]
+        difference = "" if tip == "all" else differs(fid, complete)
+        score = mean_sd([scores["is"] for scores in rows])
+        lines.append(
+            f"| {tip} | {change} | {mean_sd(fid, 0)} | {score} | {difference} |"
+        )
     return "\n".join(lines)
 
 
-def plot(results: dict[tuple[str, str], Scores], path: Path) -> None:
+def plot(results: Results) -> Figure:
     """FID of every seed; the band is the complete script's mean ± standard error."""
     figure = Figure(figsize=(7, 5.5), layout="constrained")
     axis = figure.subplots()
-    for y, scores in enumerate(results.values()):
-        axis.plot([s["fid"] for s in scores], [y] * len(scores), "ko", alpha=0.6)
-    fid = [score["fid"] for score in results["all", "the complete script"]]
-    error = np.std(fid, ddof=1) / np.sqrt(len(fid)) if len(fid) > 1 else 0.0
-    axis.axvspan(np.mean(fid) - error, np.mean(fid) + error, color="orange", alpha=0.3)
+    for y, rows in enumerate(results.values()):
+        axis.plot([s["fid"] for s in rows], [y] * len(rows), "ko", alpha=0.6)
+    fid = [scores["fid"] for scores in results["all", "the complete script"]]
+    mean = float(np.mean(fid))
+    error = float(np.std(fid, ddof=1)) / len(fid) ** 0.5 if len(fid) > 1 else 0.0
+    axis.axvspan(mean - error, mean + error, color="orange", alpha=0.3)
     labels = [f"{change}  ({tip})" for tip, change in results]
     axis.set(xscale="log", xlabel="FID", yticks=range(len(labels)), yticklabels=labels)
     axis.invert_yaxis()
-    figure.savefig(path, dpi=100)
-
-
-def train_and_score_quickly(
-    overrides: dict[str, Any], workdir: Path, judge: Judge
-) -> dict[str, float]:
-    """FID and classifier score of one run, no more."""
-    config = ganjax.load_config("configs/mlp_l1.py", QUIET | overrides)
-
-    def score(state: ganjax.TrainState) -> dict[str, float]:
-        gan, key = ganjax.make_gan(config), jax.random.key(0)
-        return judge(ganjax.sample(gan, state, num=NUM, key=key))
-
-    return run_once(config, workdir, NUM, score)
+    return figure
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    flags = parser.parse_args()
-    if flags.steps != STEPS:
-        flags.runs /= f"steps{flags.steps}"
+    flags = parse_study(__doc__, STEPS)
+    dataset = load_data(ganjax.load_config(CONFIG))
+    scorer = make_scorer(dataset)
 
-    judge = make_scorer(data.load(ganjax.load_config("configs/mlp_l1.py").data))
-    results: dict[tuple[str, str], Scores] = {row: [] for row in ROWS}
-    for seed in range(flags.seeds):
-        for (tip, change), overrides in ROWS.items():
-            name = "".join(c if c.isalnum() else "-" for c in f"{tip} {change}")
-            overrides = overrides | {"seed": seed, "num_steps": flags.steps}
-            workdir = flags.runs / "tips" / f"{name}-seed{seed}"
-            row = train_and_score_quickly(overrides, workdir, judge)
-            results[tip, change].append(row)
-    text = table(results)
-    print(text)
-    (flags.out / "tips.md").write_text(text + "\n")
-    plot(results, flags.out / "tips.png")
+    def train_and_score(row: tuple[str, str], seed: int) -> dict[str, float]:
+        overrides = ROWS[row] | {"seed": seed, "num_steps": flags.steps}
+        config = ganjax.load_config(CONFIG, QUIET | overrides)
+        name = "".join(c if c.isalnum() else "-" for c in " ".join(row))
+        workdir = flags.runs / "tips" / f"{name}-seed{seed}"
+        if row in HEAD_STARTS:
+            give_head_start(config, workdir, dataset, row)
+
+        def score(state: ganjax.TrainState) -> dict[str, float]:
+            gan, key = ganjax.make_gan(config), jax.random.key(0)
+            return scorer(ganjax.sample(gan, state, num=NUM, key=key))
+
+        return run_once(config, workdir, NUM, score)
+
+    results = over_seeds(ROWS, flags.seeds, train_and_score)
+    save_table(table(results), flags.out / "tips.md")
+    save_figure(plot(results), flags.out / "tips.png")
 
 
 if __name__ == "__main__":

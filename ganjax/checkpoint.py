@@ -5,30 +5,30 @@ the data. Writing is asynchronous; errors of a write surface at the next one or 
 `close`.
 """
 
-import contextlib
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from absl import logging
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from ganjax import parallel
 from ganjax.errors import UserError
-from ganjax.gan import Gan, make_gan
-from ganjax.state import TrainState, abstract_state
+from ganjax.state import TrainState
 
-logging.set_verbosity(logging.ERROR)  # Orbax narrates
+FORMAT = 2  # of the state's tree; raised when older checkpoints can't be restored
+# How TensorStore reports files that are missing, cut short or altered.
+DAMAGE = re.compile(r"DATA_LOSS|NOT_FOUND|OUT_OF_RANGE|FAILED_PRECONDITION")
 
 
 class Checkpoints:
-    """The checkpoints of one work folder, under `workdir/checkpoints/STEP`."""
+    """The checkpoints of one run, under `workdir/checkpoints/STEP`."""
 
-    def __init__(self, workdir: Path, keep: int = 2, create: bool = True):
-        self.folder = (workdir / "checkpoints").absolute()  # Orbax insists
+    def __init__(self, workdir: Path, max_to_keep: int = 2, create: bool = True):
+        self.folder = (workdir / "checkpoints").absolute()  # Orbax needs absolute paths
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=preservation_policy.LatestN(keep),
+            preservation_policy=preservation_policy.LatestN(max_to_keep),
             create=create,
         )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
@@ -39,39 +39,49 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def save(self, step: int, state: TrainState, metadata: dict[str, Any]) -> None:
-        """Starts writing a checkpoint; returns once the arrays are on the host.
+        """Starts to write a checkpoint; returns once the arrays are on the host.
 
         Raises:
-          UserError: the one before could not be written.
+          UserError: the previous one could not be written.
         """
         if self.latest == step:
             return
         self.wait()
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state),
-                metadata=ocp.args.JsonSave(
-                    metadata | {"architecture": architecture(state)}
-                ),
-            ),
+        metadata = metadata | {"format": FORMAT, "architecture": architecture(state)}
+        args = ocp.args.Composite(
+            state=ocp.args.StandardSave(state),
+            metadata=ocp.args.JsonSave(metadata),
         )
+        self._manager.save(step, args=args)
 
-    def drop_after(self, step: int) -> None:
-        """Deletes what a run that goes on from `step` will write anew."""
+    def delete_after(self, step: int) -> None:
+        """Deletes the checkpoints after `step`, at which a run will resume."""
         for later in self._manager.all_steps():
             if later > step:
                 self._manager.delete(later)
 
     def metadata(self) -> dict[str, Any]:
-        """What was saved beside the newest state."""
+        """The metadata of the newest checkpoint.
+
+        Raises:
+          UserError: it is damaged or was written by an older version of ganjax.
+        """
         args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
-        return self._restore(args)["metadata"]
+        metadata = self._restore(args)["metadata"]
+        if metadata.get("format") != FORMAT:
+            raise UserError(
+                f"{self.folder / str(self.latest)}: expected a checkpoint of format "
+                f"{FORMAT}, got {metadata.get('format', 1)} of an older ganjax: pass "
+                "another --workdir, or use the version that wrote it"
+            )
+        return metadata
 
     def restore(self, like: TrainState, sharding: jax.sharding.Sharding) -> TrainState:
-        """The newest state, placed as `sharding` says; `like` gives shapes and types.
+        """The newest state, on any number of devices.
 
-        The number of devices that wrote it doesn't matter.
+        Args:
+          like: a state of the expected shapes and types, or an abstract one.
+          sharding: where to place it.
 
         Raises:
           UserError: the checkpoint is damaged or of another architecture.
@@ -82,25 +92,31 @@ class Checkpoints:
 
         if self.metadata()["architecture"] != architecture(like):
             raise UserError(
-                f"{self.folder / str(self.latest)} is of another architecture than the "
-                "config describes: pass another --workdir"
+                f"{self.folder / str(self.latest)}: expected the architecture of the "
+                "config, got another one: pass another --workdir"
             )
         abstract = jax.tree.map(describe, like)
         args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
         return self._restore(args)["state"]
 
     def _restore(self, args: ocp.args.Composite) -> Any:
+        """Restores the newest step. Only damaged files are reported as such; any other
+        exception is a bug and keeps its traceback."""
         try:
             return self._manager.restore(self.latest, args=args)
-        except Exception as error:  # Orbax raises a dozen kinds for a damaged folder
+        except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
+            damaged = isinstance(error, FileNotFoundError | json.JSONDecodeError)
+            if not damaged and not DAMAGE.search(reason):
+                raise
             raise UserError(
-                f"{self.folder / str(self.latest)} can't be restored, it is damaged: "
-                f"delete it, or pass another --workdir ({reason})"
+                f"{self.folder / str(self.latest)}: expected a complete checkpoint, "
+                f"got damaged files ({reason}): move this folder away to use an older "
+                "checkpoint"
             ) from error
 
     def wait(self) -> None:
-        """Waits for the writes under way.
+        """Waits for pending writes.
 
         Raises:
           UserError: one of them failed.
@@ -109,35 +125,16 @@ class Checkpoints:
             self._manager.wait_until_finished()
         except (OSError, ValueError) as error:
             raise UserError(
-                f"{self.folder}: the last checkpoint could not be written ({error}): "
-                "make room, or pass another --workdir"
+                f"{self.folder}: the last checkpoint could not be written ({error}); "
+                "earlier ones are intact"
             ) from error
 
     def close(self) -> None:
-        """Waits, and lets go of the folder."""
+        """Waits for pending writes and releases the folder."""
         self.wait()
         self._manager.close()
 
 
 def architecture(state: TrainState) -> list[list[int]]:
-    """Every shape of a state, to be compared before Orbax tries and fails at length."""
+    """The shape of every array of a state."""
     return [list(x.shape) for x in jax.tree.leaves(state)]
-
-
-def load_run(workdir: str | Path) -> tuple[Gan, TrainState, dict[str, Any]]:
-    """The GAN of a work folder, its newest state, and the metadata saved beside it.
-
-    Metadata are `config`, as nested dictionaries, and `data`, the data set's identity.
-    The state is replicated over the local devices.
-
-    Raises:
-      UserError: no checkpoint there, or one that can't be restored.
-    """
-    folder = Path(workdir).expanduser()
-    if not any(p.name.isdigit() for p in (folder / "checkpoints").glob("*")):
-        raise UserError(f"{folder} holds no checkpoint: train there, or fix --workdir")
-    with contextlib.closing(Checkpoints(folder, create=False)) as checkpoints:
-        metadata = checkpoints.metadata()
-        gan = make_gan(metadata["config"])
-        state = checkpoints.restore(abstract_state(gan), parallel.replicated())
-    return gan, state, metadata

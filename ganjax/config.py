@@ -1,10 +1,11 @@
-"""Configs outside absl: `load_config` for notebooks, and what makes two runs equal."""
+"""Config files: finding, loading, overriding and comparing them."""
 
 import importlib.util
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import reduce
+from importlib import resources
 from operator import getitem
 from pathlib import Path
 from typing import Any
@@ -13,39 +14,26 @@ from ml_collections import ConfigDict
 
 from ganjax.errors import UserError
 
-# Fields that may differ between a checkpoint and the run that resumes it.
-FREE = (
-    *("num_steps", "log_every", "sample_every", "sample_num", "checkpoint_every"),
-    *("keep", "evaluate_every", "evaluate_num", "sample_scale"),
-    *("steps_per_call", "conv", "data.data_dir", "data.manual_dir", "data.fallback"),
-)
-
 
 def load_config(path: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
-    """Reads a config file as `--config` does, without flags: made for notebooks.
+    """Reads a config file, as `--config` does.
 
     Args:
-      path: `configs/NAME.py`, or `configs/NAME.py:ARGUMENT`.
+      path: a file, e.g. `configs/mnist.py`, or the name of a config that comes with
+        ganjax, e.g. `mnist`. `PATH:ARGUMENT` passes an argument to its `get_config`.
       overrides: values by dotted field name, e.g. `{"data.name": "fashion_mnist"}`.
 
     Returns:
       A locked ConfigDict.
 
     Raises:
-      UserError: no such file, an unknown field, or a value of the wrong type.
+      UserError: no such file, an unknown field, or a value of the wrong type. An error
+        inside the file is raised as it is.
     """
     name, _, argument = path.partition(":")
-    file = Path(name)
-    if not file.is_file():
-        raise UserError(f"{name} does not exist: run from the root of the checkout")
-    root = str(file.resolve().parent.parent)  # children import configs.default
-    if root not in sys.path:
-        sys.path.insert(0, root)
-    spec = importlib.util.spec_from_file_location(f"_config_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise UserError(f"{name} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_module(find_config(name))
+    if not hasattr(module, "get_config"):
+        raise UserError(f"--config={name}: expected a file with a function get_config")
     config = module.get_config(argument) if argument else module.get_config()
     config.lock()
     for field, value in (overrides or {}).items():
@@ -53,10 +41,54 @@ def load_config(path: str, overrides: Mapping[str, Any] | None = None) -> Config
     return config
 
 
+def find_config(name: str) -> Path:
+    """The file of a config.
+
+    Raises:
+      UserError: there is none.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    folder = Path(str(resources.files("ganjax.configs")))
+    own = folder / f"{name}.py"
+    if own.is_file():
+        return own
+    known = sorted(
+        p.stem for p in folder.glob("*.py") if p.stem not in ("__init__", "default")
+    )
+    raise UserError(f"--config={name}: expected a file or one of {', '.join(known)}")
+
+
+def load_module(file: Path) -> Any:
+    """A Python file as a module; files beside it can be imported by it."""
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    spec = importlib.util.spec_from_file_location(f"_config_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise UserError(f"--config={file}: expected a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def config_name(path: str) -> str:
+    """A name for the runs of a config: `configs/loss.py:wgan` -> `loss-wgan`.
+
+    >>> config_name("configs/loss.py:wgan"), config_name("mnist")
+    ('loss-wgan', 'mnist')
+    """
+    file, _, argument = path.partition(":")
+    return "-".join(filter(None, (Path(file).stem, argument)))
+
+
 def override(config: ConfigDict, field: str, value: Any) -> None:
     """Sets one dotted field of a locked config.
 
-    A mapping replaces what is there: a schedule a number, other options all options.
+    A mapping replaces what is there: a number by a schedule, or a group as a whole.
+
+    Raises:
+      UserError: an unknown field or a value of the wrong type.
     """
     *path, last = field.split(".")
     try:
@@ -69,13 +101,15 @@ def override(config: ConfigDict, field: str, value: Any) -> None:
             config.update_from_flattened_dict({field: value})
     except (KeyError, AttributeError) as error:
         known = ", ".join(sorted(flatten(config.to_dict())))
-        raise UserError(f"config.{field} is unknown; fields: {known}") from error
+        raise UserError(
+            f"config.{field}: expected one of the fields {known}"
+        ) from error
     except (TypeError, ValueError) as error:
-        raise UserError(f"config.{field} = {value!r}: {error}") from error
+        raise UserError(f"config.{field}={value!r}: {error}") from error
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings to one level with dotted keys.
+    """Nested mappings as one mapping with dotted keys.
 
     >>> flatten({"a": {"b": 1}, "c": 2})
     {'a.b': 1, 'c': 2}
@@ -89,21 +123,25 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def plain(config: ConfigDict) -> dict[str, Any]:
+def to_json(config: ConfigDict) -> dict[str, Any]:
     """The config as it will be read back: JSON has no tuples."""
     return json.loads(json.dumps(config.to_dict()))
 
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Where two plain configs differ in mathematics, as lines `field: old -> new`.
+def diff(
+    old: Mapping[str, Any], new: Mapping[str, Any], fields: Collection[str]
+) -> list[str]:
+    """Differences of two configs in these top-level fields, as `field: old -> new`.
 
-    >>> difference({"seed": 0, "num_steps": 5}, {"seed": 1, "num_steps": 9})
+    >>> diff({"seed": 0, "num_steps": 5}, {"seed": 1, "num_steps": 9}, ["seed"])
     ['seed: 0 -> 1']
     """
-    before, after = flatten(old), flatten(new)
-    fields = sorted((before | after).keys() - set(FREE))
+    before, after = (
+        flatten({k: v for k, v in config.items() if k in fields})
+        for config in (old, new)
+    )
     return [
         f"{field}: {before.get(field, 'absent')} -> {after.get(field, 'absent')}"
-        for field in fields
+        for field in sorted(before | after)
         if before.get(field) != after.get(field)
     ]

@@ -1,8 +1,9 @@
-"""Flags, and nothing else: the work is in train.py. Kept short on purpose.
+"""The command line: flags only, the work is in the other modules.
 
 python -m ganjax.main --config configs/mnist.py [--workdir DIR] [--config.FIELD=VALUE]
 python -m ganjax.main --mode=sample --workdir DIR [--num 64] [--out grid.png]
 python -m ganjax.main --mode=evaluate --workdir DIR [--num 10000] [--parzen]
+python -m ganjax.main --mode=summary --config configs/mnist.py
 """
 
 import os
@@ -11,74 +12,91 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from absl import app, flags
-from ml_collections import config_flags
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
 
+from ganjax.config import config_name, load_config
 from ganjax.errors import UserError
+from ganjax.files import cache_folder
 
 FLAGS = flags.FLAGS
-config_flags.DEFINE_config_file("config", None, "File of the config.")
 flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/CONFIG.")
-flags.DEFINE_enum("mode", "train", ["train", "sample", "evaluate"], "What to do.")
-flags.DEFINE_integer("num", None, "Samples; default: 64, 10,000 to evaluate.", 1)
-flags.DEFINE_string("out", "samples.png", "With --mode=sample: .png, .npz or folder.")
-flags.DEFINE_string("samples", None, "With --mode=evaluate: an .npz of images instead.")
-flags.DEFINE_bool("parzen", False, "With --mode=evaluate: also that, a minute more.")
-flags.DEFINE_integer("sample_seed", 0, "Seed of their noise.", 0, 2**32 - 1)
-
-
-def use_compilation_cache() -> None:
-    """A second start compiles nothing; JAX's own variables take precedence."""
-    import jax
-
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        folder = Path.home() / ".cache" / "ganjax" / "xla"
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+MODES = ("train", "sample", "evaluate", "summary")
+flags.DEFINE_enum("mode", "train", MODES, "What to do.")
+flags.DEFINE_integer("num", None, "Samples; default: 64, or 10,000 to evaluate.", 1)
+flags.DEFINE_string(
+    "out", "samples.png", "Output of --mode=sample: .png, .npz, folder."
+)
+flags.DEFINE_string("samples", None, "Evaluate the images of this .npz instead.")
+flags.DEFINE_bool("parzen", False, "Also compute the Parzen log-likelihood (a minute).")
+flags.DEFINE_integer("sample_seed", 0, "Seed of the sampling noise.", 0, 2**32 - 1)
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-    """absl's parser; what it dislikes is the user's to fix, hence one line."""
+    """Parses flags; a bad flag is reported in one line.
+
+    `--config FILE` is loaded first, so that its fields are flags for the rest. An error
+    inside the file keeps its traceback.
+    """
+    path, rest = split_config(list(argv))
     try:
-        rest = FLAGS(list(argv))
-        if FLAGS.config is not None:
-            FLAGS.config.is_locked  # noqa: B018 - a missing file shows when touched
-        return rest
-    except (AttributeError, KeyError) as error:
-        fail(f"unknown config field {error}: configs/default.py has every field")
-    except OSError:
-        fail(f"{config_name()} can't be read: run from the root of the checkout")
-    except ImportError as error:
-        fail(f"{error}: run from the root of the checkout")
+        config = load_config(path) if path else ConfigDict()
+    except UserError as error:
+        fail(error)
+    try:
+        config_flags.DEFINE_config_dict("config", config, sys_argv=rest)
+        flags.DEFINE_string("config_path", path, "The config file.")
+        return FLAGS(rest)
+    except (AttributeError, KeyError) as error:  # of the flags --config.FIELD
+        field = str(error.args[0]).strip("'\"")
+        fail(f"--config.{field}: unknown; configs/default.py tells where fields are")
     except (flags.Error, TypeError, ValueError) as error:
-        fail(str(error).splitlines()[-1])  # the last line of whatever was nested
+        fail(str(error).splitlines()[-1])  # the last of nested errors
 
 
-def config_name() -> str:
-    """What stands after --config: FILE.py or FILE.py:ARGUMENT."""
-    return FLAGS["config"].config_filename  # type: ignore[attr-defined]
+def split_config(argv: list[str]) -> tuple[str | None, list[str]]:
+    """The value of `--config`, and all other arguments.
+
+    >>> split_config(["main", "--config", "mnist", "--config.seed=1"])
+    ('mnist', ['main', '--config.seed=1'])
+    """
+    for i, argument in enumerate(argv):
+        name, equals, value = argument.partition("=")
+        if name in ("--config", "-config"):
+            if equals:
+                return value, argv[:i] + argv[i + 1 :]
+            return (argv[i + 1] if i + 1 < len(argv) else ""), argv[:i] + argv[i + 2 :]
+    return None, argv
 
 
 def fail(message: object) -> NoReturn:
-    """One line, and a non-zero exit."""
+    """Prints one line and exits with 1."""
     print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
     sys.exit(1)
+
+
+def use_compilation_cache() -> None:
+    """Enables JAX's persistent compilation cache, unless configured already."""
+    import jax
+
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
 def train() -> None:
     """--mode=train."""
     from ganjax.train import train_and_evaluate
 
-    if FLAGS.config is None:
-        raise UserError("say what to train, e.g. --config configs/mnist.py")
-    file, _, argument = config_name().partition(":")
-    name = "-".join(filter(None, (Path(file).stem, argument)))
-    train_and_evaluate(FLAGS.config, FLAGS.workdir or f"runs/{name}")
+    if not FLAGS.config_path:
+        raise UserError("--config is missing: expected e.g. --config configs/mnist.py")
+    workdir = FLAGS.workdir or f"runs/{config_name(FLAGS.config_path)}"
+    train_and_evaluate(FLAGS.config, workdir)
 
 
 def sample() -> None:
     """--mode=sample."""
-    from ganjax.evaluation import sample_run
+    from ganjax.run import sample_run
 
     out = Path(FLAGS.out).expanduser()
     sample_run(run_folder(), out, FLAGS.num or 64, FLAGS.sample_seed)
@@ -86,43 +104,65 @@ def sample() -> None:
 
 def evaluate() -> None:
     """--mode=evaluate, of a run or of --samples."""
-    from ganjax import evaluation
+    from ganjax import evaluate
+    from ganjax.data import DataOptions
+    from ganjax.options import build
 
-    config = None if FLAGS.config is None else FLAGS.config.data
+    config = FLAGS.config.to_dict() if FLAGS.config_path else {}
+    data = build(DataOptions, config["data"], "config.data") if config else None
     if not FLAGS.samples:
         num, seed = FLAGS.num or 10_000, FLAGS.sample_seed
-        evaluation.evaluate_run(run_folder(), num, seed, FLAGS.parzen, config)
-    elif config is None:
-        raise UserError("--samples needs the data's --config, e.g. configs/mnist.py")
+        evaluate.evaluate_run(run_folder(), num, seed, FLAGS.parzen, data)
+    elif data is None:
+        raise UserError("--samples needs --config for its data: configs/mnist.py, e.g.")
     else:
         file = Path(FLAGS.samples).expanduser()
-        # Not beside the file, which may be in the folder of a run with its own scores.
+        # Not beside the file: its folder may be that of a run with scores of its own.
         workdir = Path(FLAGS.workdir or file.with_name(f"{file.stem}-scores"))
-        evaluation.evaluate_samples(file, workdir.expanduser(), config, FLAGS.parzen)
+        evaluate.evaluate_samples(file, workdir.expanduser(), data, FLAGS.parzen)
+
+
+def summary() -> None:
+    """--mode=summary: the config with all its fields, and both networks."""
+    from ganjax.gans import make_gan
+
+    if not FLAGS.config_path:
+        raise UserError("--mode=summary needs --config, e.g. --config configs/mnist.py")
+    print(FLAGS.config)
+    print(make_gan(FLAGS.config).summary())
 
 
 def run_folder() -> Path:
-    """--workdir, where a mode can't do without it."""
+    """--workdir, which --mode=sample and --mode=evaluate need."""
     if not FLAGS.workdir:
         raise UserError(f"--mode={FLAGS.mode} needs --workdir=FOLDER of a trained run")
     return Path(FLAGS.workdir).expanduser()
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs one mode; a user's mistake ends in one line."""
+    """Runs one mode; user errors are reported in one line."""
+    if not FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.ERROR)  # Orbax and JAX log a lot at INFO
     try:
         if argv[1:]:
             raise UserError(f"unexpected argument {argv[1]!r}: flags start with --")
         use_compilation_cache()
-        {"train": train, "sample": sample, "evaluate": evaluate}[FLAGS.mode]()
+        modes = (train, sample, evaluate, summary)
+        dict(zip(MODES, modes, strict=True))[FLAGS.mode]()
     except UserError as error:
         fail(error)
-    except OSError as error:  # a full disk, say
-        place = error.filename or FLAGS.workdir or "the work folder"
-        fail(f"{place}: {error.strerror}; the newest checkpoint is intact: make room")
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise  # not of the operating system
+        fail(f"{error.filename or FLAGS.workdir or '.'}: {error.strerror}")
     except KeyboardInterrupt:
-        fail("interrupted; the newest checkpoint, if there is one, is intact")
+        fail("interrupted")
+
+
+def run() -> None:
+    """The console command `ganjax`."""
+    app.run(main, flags_parser=parse)
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse)
+    run()

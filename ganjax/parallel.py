@@ -1,7 +1,7 @@
 """The only file that says pmap: training chunks over all local devices.
 
-State and data set are replicated, batch indices are sharded. Each device gathers its
-own share of every batch from its resident copy, and the steps average over the axis.
+State and data are replicated, batch indices are sharded. Each device gathers its part
+of every batch from its own copy of the data, and the steps average over the axis.
 """
 
 from collections.abc import Callable
@@ -11,46 +11,56 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
 
 from ganjax.errors import UserError
-from ganjax.gan import Gan
-from ganjax.state import PyTree, TrainState
-from ganjax.steps import Metrics, train_step
+from ganjax.gan import Gan, Metrics
+from ganjax.state import TrainState, init_state
+from ganjax.steps import train_step
 
 AXIS = "batch"
-Data = tuple[jax.Array, jax.Array | None]
-TrainChunk = Callable[..., tuple[TrainState, Metrics]]
+TrainChunk = Callable[[TrainState, PyTree, np.ndarray, int], tuple[TrainState, Metrics]]
 
 
-def replicated() -> NamedSharding:
+def replicated_sharding() -> NamedSharding:
     """The placement of state and data: a copy on every local device."""
     return NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec())
 
 
 def replicate(tree: PyTree) -> PyTree:
-    """A copy of every array on each local device; donating it spares the original.
-
-    NumPy's arrays are not copied once more on their way there.
-    """
+    """Copies every array to each local device; donating the copies is safe."""
 
     def own(x: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
-        return jnp.copy(x) if isinstance(x, jax.Array) else x
+        return jnp.copy(x) if isinstance(x, jax.Array) else x  # NumPy is copied anyway
 
-    return jax.device_put(jax.tree.map(own, tree), replicated())
+    return jax.device_put(jax.tree.map(own, tree), replicated_sharding())
 
 
-def check_batch_size(batch: int) -> None:
-    """A global batch is shared out evenly, or not at all.
+def check_batch_size(batch_size: int) -> None:
+    """Checks that the batch size is divisible by the number of devices.
 
     Raises:
-      UserError: the devices don't divide the batch.
+      UserError: it is not.
     """
     devices = jax.local_device_count()
-    if batch % devices:
+    if batch_size % devices:
         raise UserError(
-            f"config.batch_size = {batch} is not divisible by the {devices} devices: "
-            f"choose a multiple, e.g. {-(-batch // devices) * devices}"
+            f"config.batch_size={batch_size}: expected a multiple of the {devices} "
+            f"devices, e.g. {-(-batch_size // devices) * devices}"
         )
+
+
+def steps_per_call(gan: Gan) -> int:
+    """Training steps in one device call, by back end.
+
+    Accelerators want long calls. On a CPU 10 steps hide the cost of a call and keep the
+    progress bar moving; but XLA's own convolutions are slow inside a loop there.
+    """
+    if jax.default_backend() != "cpu":
+        return 100
+    # Initialization runs both networks.
+    program = jax.make_jaxpr(lambda key: init_state(gan, key))(jax.random.key(0))
+    return 1 if "conv_general_dilated" in str(program) else 10
 
 
 def shard_indices(indices: np.ndarray, chunk: int) -> np.ndarray:
@@ -59,36 +69,38 @@ def shard_indices(indices: np.ndarray, chunk: int) -> np.ndarray:
     n, k, batch = indices.shape
     padded = np.zeros((chunk, k, batch), np.int32)
     padded[:n] = indices
-    shares = padded.reshape(chunk, k, devices, batch // devices)
-    return np.ascontiguousarray(shares.transpose(2, 0, 1, 3))
+    parts = padded.reshape(chunk, k, devices, batch // devices)
+    return np.ascontiguousarray(parts.transpose(2, 0, 1, 3))
 
 
 def make_train_chunk(gan: Gan, chunk: int) -> TrainChunk:
     """Up to `chunk` training steps in one device call.
 
     Returns:
-      `(state, data, indices, n) -> (state, metrics)`. `state` is donated; `data` is
-      (images uint8 [N, H, W, C], labels int32 [N], or None if the GAN takes none);
-      `indices` comes from `shard_indices`; the first `n` rows are trained on. Metrics
-      are sums over the n steps. Since n is an argument, one program serves every n and
-      results don't depend on how steps are grouped; n = 0 compiles and trains nothing.
+      `(state, data, indices, n) -> (state, metrics)`. `state` is donated; `data` is a
+      pytree of arrays [N, ...]; `indices` comes from `shard_indices`, and its first `n`
+      rows are trained on. Metrics are sums over the n steps. Since n is an argument,
+      one program serves every n and results don't depend on how steps are grouped; a
+      call with n = 0 compiles and trains nothing.
     """
+    gan = gan.on_axis(AXIS)
 
     def run(
-        state: TrainState, data: Data, n: jax.Array, indices: jax.Array
+        state: TrainState, data: PyTree, n: jax.Array, indices: jax.Array
     ) -> tuple[TrainState, Metrics]:
         def step(state: TrainState, rows: jax.Array) -> tuple[TrainState, Metrics]:
-            images, labels = (None if x is None else x[rows] for x in data)
-            return train_step(gan, state, images, labels, axis_name=AXIS)
+            return train_step(gan, state, jax.tree.map(lambda x: x[rows], data))
 
-        def one(i: jax.Array, carry: tuple[TrainState, Metrics]):
+        def one(
+            i: jax.Array, carry: tuple[TrainState, Metrics]
+        ) -> tuple[TrainState, Metrics]:
             state, total = carry
             state, metrics = step(state, indices[i])
             return state, jax.tree.map(jnp.add, total, metrics)
 
         _, metrics = jax.eval_shape(lambda: step(state, indices[0]))
         zeros = jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)
-        if chunk == 1:  # no loop: library convolutions crawl inside one on the CPU
+        if chunk == 1:  # without a loop, in which library convolutions are slow on CPUs
             return lax.cond(
                 n > 0, lambda: one(jnp.int32(0), (state, zeros)), lambda: (state, zeros)
             )
@@ -103,7 +115,7 @@ def make_train_chunk(gan: Gan, chunk: int) -> TrainChunk:
     )
 
     def train_chunk(
-        state: TrainState, data: Data, indices: np.ndarray, n: int
+        state: TrainState, data: PyTree, indices: np.ndarray, n: int
     ) -> tuple[TrainState, Metrics]:
         return pmapped(state, data, jnp.int32(n), indices)
 

@@ -1,24 +1,31 @@
 """Discriminator penalties: `f(d_fn, real, fake, key) -> [B]`, per sample.
 
-`d_fn` maps images [B, H, W, C] to logits [B]; `real` and `fake` are float32 images in
-the generator's range; `key` feeds the penalties that interpolate. The step multiplies
-by the configured weight, averages, and adds the result to the discriminator's loss.
+`d_fn` maps images [B, ...] to logits [B]; `real` and `fake` are float32 in the
+generator's range; `key` is for the penalties that interpolate. The discriminator's loss
+adds the mean of the result, times the configured weight.
 
 Each per-sample gradient is one `jax.vjp` with unit cotangents. That is right only where
-a sample's logit depends on that sample alone: no BatchNorm in a penalised discriminator
-(`make_gan` refuses it).
+a sample's logit depends on that sample alone, so a penalized discriminator can't have
+BatchNorm (`Standard` refuses it).
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from ganjax.optim import Schedule
+
+Images = Float[Array, "B ..."]
+PerSample = Float[Array, " B"]
 
 DiscriminatorFn = Callable[[jax.Array], jax.Array]
 PenaltyFn = Callable[[DiscriminatorFn, jax.Array, jax.Array, jax.Array], jax.Array]
 
 
-def squared_gradient_norm(d_fn: DiscriminatorFn, images: jax.Array) -> jax.Array:
+def squared_gradient_norm(d_fn: DiscriminatorFn, images: Images) -> PerSample:
     """‖∇D(x)‖² for each image, over all pixels together: [B, …] -> [B]."""
     logits, vjp = jax.vjp(d_fn, images)
     (gradient,) = vjp(jnp.ones_like(logits))
@@ -26,57 +33,57 @@ def squared_gradient_norm(d_fn: DiscriminatorFn, images: jax.Array) -> jax.Array
 
 
 def r1(
-    d_fn: DiscriminatorFn, real: jax.Array, fake: jax.Array, key: jax.Array
-) -> jax.Array:
+    d_fn: DiscriminatorFn, real: Images, fake: Images, key: Key[Array, ""]
+) -> PerSample:
     """½ ‖∇D(x)‖² on real data, arXiv:1801.04406, equation 9."""
     return squared_gradient_norm(d_fn, real) / 2
 
 
 def r2(
-    d_fn: DiscriminatorFn, real: jax.Array, fake: jax.Array, key: jax.Array
-) -> jax.Array:
+    d_fn: DiscriminatorFn, real: Images, fake: Images, key: Key[Array, ""]
+) -> PerSample:
     """½ ‖∇D(G(z))‖² on generated data, arXiv:1801.04406, equation 10."""
     return squared_gradient_norm(d_fn, fake) / 2
 
 
 def r1_r2(
-    d_fn: DiscriminatorFn, real: jax.Array, fake: jax.Array, key: jax.Array
-) -> jax.Array:
+    d_fn: DiscriminatorFn, real: Images, fake: Images, key: Key[Array, ""]
+) -> PerSample:
     """R1 + R2 (arXiv:2501.05441) from one vjp: larger matrix products, fewer of them.
 
-    Evaluated on real and fake stacked, exactly the batch whose logits the loss needs,
-    so that the compiler shares the forward pass.
+    The gradient is taken on real and fake stacked, the same batch whose logits the loss
+    needs, so that the compiler shares the forward pass.
     """
     both = squared_gradient_norm(d_fn, jnp.concatenate([real, fake]))
     return (both[: len(real)] + both[len(real) :]) / 2
 
 
-def away_from_one(d_fn: DiscriminatorFn, images: jax.Array) -> jax.Array:
+def unit_gradient_norm(d_fn: DiscriminatorFn, images: Images) -> PerSample:
     """(‖∇D(x)‖ − 1)² for each image; the norm is over all pixels together."""
     # The root has no derivative at zero, where a freshly initialised D may well be.
     return (jnp.sqrt(squared_gradient_norm(d_fn, images) + 1e-12) - 1) ** 2
 
 
 def wgan_gp(
-    d_fn: DiscriminatorFn, real: jax.Array, fake: jax.Array, key: jax.Array
-) -> jax.Array:
+    d_fn: DiscriminatorFn, real: Images, fake: Images, key: Key[Array, ""]
+) -> PerSample:
     """(‖∇D(x̂)‖ − 1)², x̂ between real and fake: arXiv:1704.00028, equation 3."""
     t = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1))
-    return away_from_one(d_fn, t * real + (1 - t) * fake)
+    return unit_gradient_norm(d_fn, t * real + (1 - t) * fake)
 
 
 def dragan(
-    d_fn: DiscriminatorFn, real: jax.Array, fake: jax.Array, key: jax.Array
-) -> jax.Array:
+    d_fn: DiscriminatorFn, real: Images, fake: Images, key: Key[Array, ""]
+) -> PerSample:
     """(‖∇D(x̂)‖ − 1)², x̂ around real data only: arXiv:1705.07215, section 2.3.
 
-    The neighbourhood is that of the authors' code: uniform noise of up to half the
-    batch's standard deviation, and a random share of it.
+    The neighborhood is that of the authors' code: uniform noise of up to half the
+    batch's standard deviation, times a uniform number per sample.
     """
-    noise_key, share_key = jax.random.split(key)
+    noise_key, scale_key = jax.random.split(key)
     noise = jax.random.uniform(noise_key, real.shape) * jnp.std(real) / 2
-    share = jax.random.uniform(share_key, (len(real),) + (1,) * (real.ndim - 1))
-    return away_from_one(d_fn, real + share * noise)
+    scale = jax.random.uniform(scale_key, (len(real),) + (1,) * (real.ndim - 1))
+    return unit_gradient_norm(d_fn, real + scale * noise)
 
 
 PENALTIES: dict[str, PenaltyFn] = {
@@ -86,3 +93,11 @@ PENALTIES: dict[str, PenaltyFn] = {
     "r2": r2,
     "wgan_gp": wgan_gp,
 }
+
+
+class Penalty(NamedTuple):
+    """A penalty with its weight in the discriminator's loss."""
+
+    name: str  # of its metric
+    fn: PenaltyFn
+    weight: float | Schedule

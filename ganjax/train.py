@@ -1,13 +1,15 @@
-"""Builds everything, restores, and owns the loop."""
+"""Builds a run, restores it, and owns the training loop."""
 
 import contextlib
 import json
 import math
 import signal
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,120 +19,146 @@ from ml_collections import ConfigDict
 import ganjax
 from ganjax import data, parallel
 from ganjax.checkpoint import Checkpoints
-from ganjax.config import difference, plain
-from ganjax.errors import UserError, at_least
-from ganjax.evaluation import make_scorer
-from ganjax.gan import Gan, make_gan
+from ganjax.config import diff, flatten, to_json
+from ganjax.errors import UserError
+from ganjax.evaluate import make_scorer
+from ganjax.files import make_folder, write_text
+from ganjax.gan import Gan
+from ganjax.gans import GROUPS, make_gan
+from ganjax.options import Count, PositiveInt, Range, build, option_names
 from ganjax.sampling import sample, sample_grid
 from ganjax.state import TrainState, abstract_state, init_state
-from ganjax.writers import Writer, diverged, make_folder
+from ganjax.writers import Writer, diverged
 
-# The initialisation runs once: without optimisation it compiles four times as fast.
-ONCE = {"cpu": {"xla_backend_optimization_level": 0}}
-GRID_NOISE = 1_000_003  # folded into the seed: the same noise in every grid
-# Least values of the fields that `make_gan` does not read.
-LEAST = {"seed": 0, "num_steps": 0, "steps_per_call": 0, "keep": 1}
-LEAST |= {"sample_num": 1, "evaluate_num": 20}
+# Initialization runs once: without optimization it compiles four times as fast.
+INIT_COMPILER_OPTIONS = {"cpu": {"xla_backend_optimization_level": 0}}
+GRID_TAG = 1_000_003  # folded into the seed: every grid has the same noise
 
 
-def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> TrainState:
+@dataclass(frozen=True)
+class Run:
+    """Options of the training loop, top-level fields of a config.
+
+    The cadences (`*_every`) are in steps; what they ask for is also done at the end.
+    0 means only at the end, of evaluations never.
+    """
+
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0  # of parameters, noise and data order
+    num_steps: Count = 3000  # generator updates
+    batch_size: PositiveInt = 64  # images, over all devices together
+    log_every: Count = 10
+    sample_every: Count = 250
+    sample_num: PositiveInt = 64  # images in a grid
+    checkpoint_every: Count = 500
+    max_to_keep: PositiveInt = 2  # newest checkpoints that are kept
+    evaluate_every: Count = 0  # scores; the checkpoint of the lowest FID is in best/
+    evaluate_num: Annotated[int, Range(20)] = 10_000  # samples of an evaluation
+    steps_per_call: Count = 0  # training steps in one device call; 0: by back end
+
+    def due(self, cadence: str, step: int) -> bool:
+        """Whether a cadence falls on this step."""
+        every = getattr(self, cadence)
+        return step == self.num_steps or (every > 0 and step % every == 0)
+
+    def steps_to_next_event(self, step: int) -> int:
+        """Training steps until something else has to be done."""
+        cadences = ("log_every", "sample_every", "evaluate_every", "checkpoint_every")
+        every = [getattr(self, c) for c in cadences if getattr(self, c)]
+        return min([*(step - step % e + e for e in every), self.num_steps]) - step
+
+
+def train_and_evaluate(
+    config: ConfigDict, workdir: str | Path, dataset: data.Dataset | None = None
+) -> TrainState:
     """Trains `config` in `workdir`, resuming what is there.
+
+    Args:
+      config: from `load_config`.
+      workdir: folder of the run.
+      dataset: the training data, e.g. from `make_dataset`; default: `config.data`.
 
     Returns:
       The final state, replicated over the local devices.
 
     Raises:
-      UserError: whatever the user can fix; nothing that existed is lost.
+      UserError: an invalid config, or a folder of another run. Existing files are not
+        modified.
     """
     workdir = Path(workdir).expanduser()
     print(describe_devices(), flush=True)
+    run = build(Run, {name: config[name] for name in option_names(Run)})
     gan = make_gan(config)
-    at_least(config, LEAST)
-    if config.seed >= 2**32:  # JAX would take the remainder
-        raise UserError(f"config.seed = {config.seed} must be below 2**32")
-    parallel.check_batch_size(config.batch_size)
+    parallel.check_batch_size(run.batch_size)
     make_folder(workdir)
-    dataset = data.load(config.data)
+    if dataset is None:
+        options = build(data.DataOptions, config.data.to_dict(), "config.data")
+        dataset = data.load(options)
     print(f"data: {dataset.describe()}", flush=True)
-    metadata = {"config": plain(config), "data": dataset.identity}
-    checkpoints = Checkpoints(workdir, config.keep)
-    state = restore_or_init(gan, config, checkpoints, metadata)
-    (workdir / "config.json").write_text(json.dumps(metadata, indent=2) + "\n")
+    examples = gan.examples(dataset)
+    metadata = {"config": to_json(config), "data": dataset.identity.to_dict()}
+    checkpoints = Checkpoints(workdir, run.max_to_keep)
+    state = restore_or_init(gan, run, checkpoints, metadata)
+    write_text(workdir / "config.json", json.dumps(metadata, indent=2) + "\n")
+    step = int(state.step)
+    best = BestCheckpoint(workdir, dataset, step) if run.evaluate_every else None
 
-    chunk = steps_per_call(config, gan)
+    chunk = run.steps_per_call or parallel.steps_per_call(gan)
     train_chunk = parallel.make_train_chunk(gan, chunk)
-    labels = training_labels(gan, dataset)
-    train_data = parallel.replicate((dataset.images, labels))
-    score = make_scorer(dataset) if config.evaluate_every else None
-    best, lowest = None, math.inf
-    if score:
-        best = Checkpoints(workdir / "best", keep=1)
-        if int(state.step) == 0:
-            best.drop_after(0)  # of a run that has gone
-        elif best.latest is not None:
-            lowest = best.metadata().get("fid", math.inf)
-    key = jax.random.fold_in(jax.random.key(config.seed), GRID_NOISE)
+    train_data = parallel.replicate(examples)
+    num_examples = len(jax.tree.leaves(examples)[0])
+    grid_key = jax.random.fold_in(jax.random.key(run.seed), GRID_TAG)
 
     def indices(step: int, n: int) -> np.ndarray:
-        shape = (n, config.n_dis, config.batch_size)
-        rows = data.batch_indices(config.seed, step, shape, len(dataset.images))
+        shape = (n, gan.n_dis, run.batch_size)
+        rows = data.batch_indices(run.seed, step, shape, num_examples)
         return parallel.shard_indices(rows, chunk)
 
-    started, step = time.perf_counter(), int(state.step)
+    started = time.perf_counter()
+    # A call for no steps compiles.
     state, _ = jax.block_until_ready(
         train_chunk(state, train_data, indices(step, 1), 0)
     )
-    now = time.perf_counter()
-    print(
-        f"compiled in {now - started:.1f} s; training from step {step} "
-        f"{now - ganjax.STARTED:.1f} s after the start",
-        flush=True,
-    )
+    seconds = time.perf_counter() - started
+    print(f"compiled in {seconds:.1f} s; training from step {step}", flush=True)
 
     with (
-        contextlib.closing(checkpoints),  # a write under way outlives any error here
+        contextlib.closing(checkpoints),  # waits for pending writes, also after errors
         contextlib.closing(best) if best else contextlib.nullcontext(),
-        Writer(workdir, step, config) as writer,
+        Writer(workdir, step, run.num_steps, run.batch_size) as writer,
         StopSignal() as stop,
     ):
-        if step == 0 and config.sample_every:
+        if step == 0 and run.sample_every:
             with writer.paused():
-                writer.real(dataset.images[: config.sample_num])
-                writer.pictures(step, sample_grid(gan, state, config.sample_num, key))
-        while step < config.num_steps and not stop.requested:
-            n = min(chunk, steps_to_next_event(config, step))
+                first = jax.tree.map(lambda x: x[: run.sample_num], examples)
+                writer.real(gan.image(first))
+                writer.samples(step, sample_grid(gan, state, run.sample_num, grid_key))
+        while step < run.num_steps and not stop.requested:
+            n = min(chunk, run.steps_to_next_event(step))
             state, metrics = train_chunk(state, train_data, indices(step, n), n)
             step += n
             writer.add(step, n, metrics)
-            if due(config, "log_every", step):
+            if run.due("log_every", step):
                 writer.publish(step)
-            if due(config, "sample_every", step):
+            if run.due("sample_every", step):
                 with writer.paused():
-                    picture = sample_grid(gan, state, config.sample_num, key)
-                    writer.pictures(step, picture)
-            if score and best and due(config, "evaluate_every", step):
+                    image = sample_grid(gan, state, run.sample_num, grid_key)
+                    writer.samples(step, image)
+            if best and run.due("evaluate_every", step):
                 with writer.paused():
-                    images = sample(gan, state, num=config.evaluate_num, key=key)
-                    scores = score(images)
-                    writer.scores(step, scores)
-                if scores["fid"] < lowest:
-                    lowest = scores["fid"]
-                    best.drop_after(step)  # only the newest is kept
-                    save(best, writer, state, metadata | {"fid": lowest})
-            if due(config, "checkpoint_every", step) or stop.requested:
-                save(checkpoints, writer, state, metadata)
-        checkpoints.wait()
-        if best:
-            best.wait()
+                    samples = sample(gan, state, num=run.evaluate_num, key=grid_key)
+                    writer.scores(step, best.update(samples, state, metadata))
+            if run.due("checkpoint_every", step) or stop.requested:
+                with writer.paused():
+                    save(checkpoints, state, metadata)
         writer.finish(dataset.describe())
     return state
 
 
-# --- what the loop is made of -------------------------------------------------------
+# --- parts of the loop --------------------------------------------------------------
 
 
 def describe_devices() -> str:
-    """Back end, kind and number of the devices: many train on a CPU unknowingly."""
+    """Versions, and the back end, kind and number of the devices."""
     devices = jax.local_devices()
     kind, plural = devices[0].device_kind, "s" if len(devices) > 1 else ""
     return (
@@ -140,98 +168,65 @@ def describe_devices() -> str:
 
 
 def restore_or_init(
-    gan: Gan, config: ConfigDict, checkpoints: Checkpoints, metadata: dict[str, Any]
+    gan: Gan, run: Run, checkpoints: Checkpoints, metadata: dict[str, Any]
 ) -> TrainState:
-    """The newest checkpoint of the same config and data, or a fresh state.
+    """The newest checkpoint of the same config and data, or a new state.
 
     Raises:
-      UserError: the work folder holds a run of other mathematics or on other data.
+      UserError: the folder holds a run with another config or other data.
     """
     if checkpoints.latest is None:
         init = jax.jit(
             init_state,
             static_argnums=0,
-            out_shardings=parallel.replicated(),
-            compiler_options=ONCE.get(jax.default_backend()),
+            out_shardings=parallel.replicated_sharding(),
+            compiler_options=INIT_COMPILER_OPTIONS.get(jax.default_backend()),
         )
-        return init(gan, jax.random.key(config.seed))
+        return init(gan, jax.random.key(run.seed))
+    workdir = checkpoints.folder.parent
     old = checkpoints.metadata()
-    changes = difference(old["config"], metadata["config"])
+    fields = resume_fields(gan, metadata["config"])
+    changes = diff(old["config"], metadata["config"], fields)
     if old["data"]["sha256"] != metadata["data"]["sha256"]:
         changes.append(f"data: {old['data']['source']} -> {metadata['data']['source']}")
     if changes:
         raise UserError(
-            f"{checkpoints.folder.parent} holds a run with another config, not resumed "
+            f"--workdir={workdir}: expected a run with this config, got another one "
             f"({'; '.join(changes)}): undo the change, or pass another --workdir"
         )
-    if checkpoints.latest > config.num_steps:
+    if checkpoints.latest > run.num_steps:
         raise UserError(
-            f"{checkpoints.folder.parent} is at step {checkpoints.latest} already: "
-            f"raise config.num_steps = {config.num_steps}, or pass another --workdir"
+            f"config.num_steps={run.num_steps}: expected at least "
+            f"{checkpoints.latest}, the step of {workdir}: raise it, or pass another "
+            "--workdir"
         )
-    state = checkpoints.restore(abstract_state(gan), parallel.replicated())
+    state = checkpoints.restore(abstract_state(gan), parallel.replicated_sharding())
     print(f"resuming from step {int(state.step)} in {checkpoints.folder}", flush=True)
     return state
 
 
-def training_labels(gan: Gan, dataset: data.Dataset) -> np.ndarray | None:
-    """The labels that a conditional GAN trains on, None for any other.
+def resume_fields(gan: Gan, config: Mapping[str, Any]) -> set[str]:
+    """The fields of a config that must not change when a run resumes.
+
+    The data are compared by their hash. The number of steps is among the fields if a
+    schedule depends on it.
+    """
+    fields = {"seed", "batch_size", "gan", *option_names(type(gan)), *GROUPS}
+    fields -= gan.RESUMABLE
+    if any(field.endswith(".start") for field in flatten(config)):
+        fields.add("num_steps")
+    return fields
+
+
+def save(checkpoints: Checkpoints, state: TrainState, metadata: dict[str, Any]) -> None:
+    """Checkpoints a state.
 
     Raises:
-      UserError: the data's classes are not those of the config.
+      UserError: it is not finite; nothing was saved.
     """
-    if not gan.num_classes:
-        return None
-    labels, name = dataset.labels, dataset.identity["name"]
-    if labels.ndim > 1 or labels.max() + 1 != gan.num_classes:
-        have = f"{labels.shape[1]} a picture" if labels.ndim > 1 else labels.max() + 1
-        raise UserError(
-            f"config.num_classes = {gan.num_classes}, but {name} has labels: {have}"
-        )
-    return labels
-
-
-def steps_per_call(config: ConfigDict, gan: Gan) -> int:
-    """Training steps in one device call, chosen by back end unless the config says.
-
-    Accelerators want long calls. So do matrix products on a CPU, if short enough for a
-    lively progress bar; but library convolutions crawl inside a loop there.
-    """
-    if config.steps_per_call:
-        return config.steps_per_call
-    if jax.default_backend() != "cpu":
-        return 100
-    # Flax runs both networks to initialise them.
-    program = jax.make_jaxpr(lambda key: init_state(gan, key))(jax.random.key(0))
-    return 1 if "conv_general_dilated" in str(program) else 10
-
-
-CADENCES = ("log_every", "sample_every", "evaluate_every", "checkpoint_every")
-
-
-def due(config: ConfigDict, cadence: str, step: int) -> bool:
-    """Whether a cadence falls on this step; all do on the last one."""
-    every = config[cadence]
-    return step == config.num_steps or (every > 0 and step % every == 0)
-
-
-def steps_to_next_event(config: ConfigDict, step: int) -> int:
-    """How far to run before something besides training has to happen."""
-    ends = [step - step % config[c] + config[c] for c in CADENCES if config[c] > 0]
-    return min([*ends, config.num_steps]) - step
-
-
-def save(
-    checkpoints: Checkpoints,
-    writer: Writer,
-    state: TrainState,
-    metadata: dict[str, Any],
-) -> None:
-    """Checkpoints a state, but never one that is not finite."""
-    with writer.paused():
-        if not all_finite(state):
-            raise UserError(diverged("a parameter is not finite", int(state.step)))
-        checkpoints.save(int(state.step), state, metadata)
+    if not all_finite(state):
+        raise UserError(diverged("a parameter is not finite", int(state.step)))
+    checkpoints.save(int(state.step), state, metadata)
 
 
 def all_finite(state: TrainState) -> bool:
@@ -240,8 +235,36 @@ def all_finite(state: TrainState) -> bool:
     return all(np.isfinite(x).all() for x in jax.device_get(leaves))
 
 
+class BestCheckpoint:
+    """Scores samples during training and keeps the state of the lowest FID in best/."""
+
+    def __init__(self, workdir: Path, dataset: data.Dataset, step: int):
+        self._score = make_scorer(dataset)
+        self._checkpoints = Checkpoints(workdir / "best", max_to_keep=1)
+        self._lowest = math.inf
+        if step == 0:
+            self._checkpoints.delete_after(0)  # left over from a deleted run
+        elif self._checkpoints.latest is not None:
+            self._lowest = self._checkpoints.metadata().get("fid", math.inf)
+
+    def update(
+        self, samples: np.ndarray, state: TrainState, metadata: dict[str, Any]
+    ) -> dict[str, float]:
+        """The scores of samples of this state, which is saved if it is the best."""
+        scores = self._score(samples)
+        if scores["fid"] < self._lowest:
+            self._lowest = scores["fid"]
+            self._checkpoints.delete_after(int(state.step))  # Orbax keeps the newest
+            save(self._checkpoints, state, metadata | {"fid": self._lowest})
+        return scores
+
+    def close(self) -> None:
+        """Waits for pending writes."""
+        self._checkpoints.close()
+
+
 class StopSignal:
-    """SIGTERM and Ctrl-C ask for a checkpoint and an orderly end; twice insists."""
+    """On SIGTERM or SIGINT the loop saves a checkpoint and ends; a second one exits."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -251,7 +274,7 @@ class StopSignal:
         for number in (signal.SIGTERM, signal.SIGINT):
             try:
                 self._before[number] = signal.signal(number, self._handle)
-            except ValueError:  # only the main thread may; elsewhere there are none
+            except ValueError:  # signals can only be handled in the main thread
                 break
         return self
 

@@ -1,24 +1,23 @@
-"""What a run tells: progress bar, metrics.jsonl, TensorBoard, pictures, NaN guard."""
+"""What a run records: progress bar, metrics.jsonl, TensorBoard events and images."""
 
 import contextlib
 import json
 import math
-import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from ganjax import sampling
 from ganjax.errors import UserError
+from ganjax.files import write_text
+from ganjax.images import save_gif, save_png
 
 # Metric -> TensorBoard tag; other metrics appear under their own names.
 TAGS = {
@@ -31,166 +30,183 @@ TAGS = {
     "d_fake": "Probability/D(G(z))",
     "images_per_second": "Speed/images_per_second",
 }
+# Metric -> name and format in the progress bar.
+BAR = {
+    "images_per_second": ("img/s", ".0f"),
+    "d_loss": ("loss D", ".3f"),
+    "real_loss": ("real", ".3f"),
+    "fake_loss": ("fake", ".3f"),
+    "g_loss": ("loss G", ".3f"),
+    "l1": ("L1", ".3f"),
+    "d_real": ("D(x)", ".2f"),
+    "d_fake": ("D(G(z))", ".2f"),
+}
 
 
-class Board:
-    """A file of TensorBoard events, written without TensorFlow, seconds to import.
+class TensorBoardWriter:
+    """One file of TensorBoard events, written without importing TensorFlow.
 
-    It says that steps after `step` are new: what earlier files of `folder` tell of them
-    is dropped, by some versions of TensorBoard only once the same tag is written again.
+    Events of steps after `step` in earlier files are superseded: TensorBoard drops
+    them, in some versions only once their tag is written again.
     """
 
     def __init__(self, folder: Path, step: int):
-        # TensorBoard reads a folder's files in the order of their names.
+        # TensorBoard reads the files of a folder in the order of their names.
         name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}"
-        self.file = RecordWriter((folder / name).open("xb"))
+        self._file = RecordWriter((folder / name).open("xb"))
         self._write(0, file_version="brain.Event:2")
         self._write(step + 1, session_log=SessionLog(status=SessionLog.START))
 
-    def scalars(self, step: int, values: dict[str, float]) -> None:
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes scalars by tag."""
         rows = [Summary.Value(tag=t, simple_value=v) for t, v in values.items()]
         self._write(step, summary=Summary(value=rows))
 
     def image(self, step: int, tag: str, file: Path) -> None:
-        picture = Summary.Image(encoded_image_string=file.read_bytes())
-        row = Summary.Value(tag=tag, image=picture)
-        self._write(step, summary=Summary(value=[row]))
+        """Writes an image file."""
+        image = Summary.Image(encoded_image_string=file.read_bytes())
+        self._write(step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
+
+    def close(self) -> None:
+        self._file.close()
 
     def _write(self, step: int, **content: Any) -> None:
         event = Event(wall_time=time.time(), step=step, **content)
-        self.file.write(event.SerializeToString())
-        self.file.flush()
+        self._file.write(event.SerializeToString())
+        self._file.flush()
 
 
 class Writer:
-    """Collects the metrics of a run and publishes them every `log_every` steps.
+    """Averages metrics over steps and records them.
 
-    Reading a metric waits for the device, so metrics are read one call late: while the
+    Reading a metric waits for the device, so the metrics of a call are read while the
     next call runs. The clock counts training only.
+
+    Args:
+      workdir: the run's folder; what was recorded there after `step` is removed.
+      step: the step at which training starts.
+      num_steps: the last step.
+      batch_size: images per step.
     """
 
-    def __init__(self, workdir: Path, step: int, config: ConfigDict):
+    def __init__(self, workdir: Path, step: int, num_steps: int, batch_size: int):
         from tqdm import tqdm
 
-        self.workdir, self.step, self.start = workdir, step, step
-        self.batch_size, self.num_steps = config.batch_size, config.num_steps
+        self.workdir, self.step, self.first_step = workdir, step, step
+        self.num_steps, self.batch_size = num_steps, batch_size
         self.jsonl = workdir / "metrics.jsonl"
-        kept = [row for row in read_jsonl(self.jsonl) if row["step"] <= step]
-        self.jsonl.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        for later in (file for at, file in self.frames().items() if at > step):
-            later.unlink()  # of a run that got further and was not saved
-        self.board = Board(workdir, step)
-        self.bar = tqdm(total=self.num_steps, initial=step, unit="step", mininterval=1)
-        self.pending: tuple[int, int, dict[str, jax.Array]] | None = None
-        self.sums: dict[str, float] = {}
-        self.published = step
-        self.clock = time.perf_counter()
-        self.seconds = self.total = 0.0  # of training: since the last publish, and all
+        rows = [row for row in read_jsonl(self.jsonl) if row["step"] <= step]
+        write_text(self.jsonl, "".join(json.dumps(row) + "\n" for row in rows))
+        for frame_step, file in self.frames().items():
+            if frame_step > step:
+                file.unlink()
+        self.board = TensorBoardWriter(workdir, step)
+        self.bar = tqdm(total=num_steps, initial=step, unit="step", mininterval=1)
+        self._pending: tuple[int, int, dict[str, jax.Array]] | None = None
+        self._sums: dict[str, float] = {}
+        self._published = step
+        self._clock = time.perf_counter()
+        self._seconds = self._total_seconds = 0.0  # of training: since publish; in all
 
     def __enter__(self) -> "Writer":
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.bar.close()
-        self.board.file.close()
+        self.board.close()
 
     def add(self, step: int, n: int, metrics: dict[str, jax.Array]) -> None:
-        """Takes the sums of n steps' metrics, ending at `step`; reads the previous."""
-        self.flush()
-        self.pending = (step, n, metrics)
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Around work that is not training: the clock stands still.
+        """Takes the sums of the metrics of n steps that end at `step`.
 
         Raises:
-          UserError: as `flush`.
+          UserError: a metric of an earlier call is not finite.
         """
         self.flush()
-        self.seconds += time.perf_counter() - self.clock
-        try:
-            yield
-        finally:
-            self.clock = time.perf_counter()
+        self._pending = (step, n, metrics)
 
     def flush(self) -> None:
-        """Waits for the device and reads what is pending.
+        """Reads the metrics of the last call, which waits for the device.
 
         Raises:
           UserError: a metric is not finite; the run has diverged.
         """
-        if self.pending is None:
+        if self._pending is None:
             return
-        (self.step, n, metrics), self.pending = self.pending, None
+        (self.step, n, metrics), self._pending = self._pending, None
         for name, value in jax.device_get(metrics).items():
             if not math.isfinite(value):
                 raise UserError(diverged(f"{name} is {value}", self.step))
-            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+            self._sums[name] = self._sums.get(name, 0.0) + float(value)
         self.bar.update(n)
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Excludes the enclosed block from the timing; flushes first."""
+        self.flush()
+        self._seconds += time.perf_counter() - self._clock
+        try:
+            yield
+        finally:
+            self._clock = time.perf_counter()
+
     def publish(self, step: int) -> None:
-        """Writes the mean of every metric since the last call."""
+        """Records the mean of every metric since the last call."""
         with self.paused():
-            steps, seconds = step - self.published, self.seconds
-            self.total += seconds
-            row = {name: total / steps for name, total in self.sums.items()}
-            row["images_per_second"] = steps * self.batch_size / seconds
-            with self.jsonl.open("a") as file:
-                file.write(json.dumps({"step": step} | row) + "\n")
-            tags = {
-                TAGS.get(name, f"Other/{name}"): value for name, value in row.items()
-            }
-            self.board.scalars(step, tags)
-            # Real and fake loss apart: their sum hides which of the two D gets wrong.
-            l1 = f", L1 {row['l1']:.3f}" if "l1" in row else ""
-            self.bar.set_postfix_str(
-                f"{row['images_per_second']:.0f} img/s, loss D {row['d_loss']:.3f} "
-                f"(real {row['real_loss']:.3f} fake {row['fake_loss']:.3f}) "
-                f"G {row['g_loss']:.3f}{l1}, "
-                f"D(x) {row['d_real']:.2f}, D(G(z)) {row['d_fake']:.2f}",
-                refresh=False,
+            steps = step - self._published
+            row = {name: total / steps for name, total in self._sums.items()}
+            row["images_per_second"] = steps * self.batch_size / self._seconds
+            self._append(step, row)
+            self.board.scalars(
+                step, {TAGS.get(k, f"Other/{k}"): value for k, value in row.items()}
             )
-            self.published, self.sums, self.seconds = step, {}, 0.0
+            shown = [
+                f"{name} {row[metric]:{form}}"
+                for metric, (name, form) in BAR.items()
+                if metric in row
+            ]
+            self.bar.set_postfix_str(", ".join(shown), refresh=False)
+            self._total_seconds += self._seconds
+            self._published, self._sums, self._seconds = step, {}, 0.0
 
-    def pictures(self, step: int, picture: np.ndarray) -> None:
-        """samples/step_XXXXXX.png, samples.png and the TensorBoard image."""
-        for name in (f"samples/step_{step:06d}.png", "samples.png"):
-            sampling.save_png(self.workdir / name, picture, scale=2)
-        self.board.image(step, "samples", self.workdir / "samples.png")
-
-    def real(self, images: np.ndarray) -> None:
-        """real.png and its TensorBoard image: what the samples are to look like."""
-        picture = sampling.grid(images)
-        sampling.save_png(self.workdir / "real.png", picture, scale=2)
-        self.board.image(self.step, "real", self.workdir / "real.png")
-
-    def scores(self, step: int, values: dict[str, float]) -> None:
-        """Records an evaluation."""
-        with self.jsonl.open("a") as file:
-            file.write(json.dumps({"step": step} | values) + "\n")
-        tags = {f"Evaluation/{name}": value for name, value in values.items()}
-        self.board.scalars(step, tags)
+    def scores(self, step: int, values: Mapping[str, float]) -> None:
+        """Records the scores of an evaluation."""
+        self._append(step, values)
+        self.board.scalars(step, {f"Evaluation/{k}": v for k, v in values.items()})
         text = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
         self.bar.write(f"step {step}: {text}")
 
+    def samples(self, step: int, image: np.ndarray) -> None:
+        """Writes samples/step_XXXXXX.png, samples.png and the TensorBoard image."""
+        for name in (f"samples/step_{step:06d}.png", "samples.png"):
+            save_png(self.workdir / name, image, scale=2)
+        self.board.image(step, "samples", self.workdir / "samples.png")
+
+    def real(self, image: np.ndarray) -> None:
+        """Writes real.png, training data to compare samples with."""
+        save_png(self.workdir / "real.png", image, scale=2)
+        self.board.image(self.step, "real", self.workdir / "real.png")
+
     def frames(self) -> dict[int, Path]:
-        """The pictures on disk by step, in that order."""
+        """The files of samples by step, in that order."""
         files = (self.workdir / "samples").glob("step_*.png")
         return dict(sorted((int(file.stem.split("_")[1]), file) for file in files))
 
     def finish(self, data: str) -> None:
-        """curves.png and progress.gif, and the line that says where everything is."""
+        """Writes curves.png and progress.gif and prints where everything is."""
+        from ganjax.plots import plot_curves
+
         self.flush()
         self.bar.close()
         frames = self.frames()
         if frames:
-            sampling.save_gif(self.workdir / "progress.gif", list(frames.values()))
+            save_gif(self.workdir / "progress.gif", list(frames.values()))
         rows = [row for row in read_jsonl(self.jsonl) if "real_loss" in row]
         if rows:
             plot_curves(self.workdir / "curves.png", rows)
-        trained = (self.published - self.start) * self.batch_size
-        speed = f", {trained / self.total:.0f} images/s" if trained else ""
-        state = "done" if self.step == self.num_steps else "stopped; repeat to resume"
+        images = (self._published - self.first_step) * self.batch_size
+        speed = f", {images / self._total_seconds:.0f} images/s" if images else ""
+        done = self.step == self.num_steps
+        state = "done" if done else "stopped; the same command resumes"
         print(
             f"{state}: step {self.step}/{self.num_steps}{speed}, trained on {data}\n"
             f"{self.workdir}: samples.png real.png curves.png progress.gif samples/ "
@@ -198,31 +214,22 @@ class Writer:
             flush=True,
         )
 
-
-def make_folder(workdir: Path) -> None:
-    """Creates the work folder and checks that it can be written to."""
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        probe = workdir / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"{workdir} can't be written to ({error.strerror}): pass another --workdir"
-        ) from error
+    def _append(self, step: int, values: Mapping[str, float]) -> None:
+        with self.jsonl.open("a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
 
 
 def diverged(what: str, step: int) -> str:
-    """The advice that goes with a diverged run."""
+    """The error message of a diverged run."""
     return (
-        f"training diverged: {what} by step {step}; nothing of it was saved. The last "
-        "checkpoint is intact: lower the learning rates or raise the penalty, and pass "
-        "a new --workdir"
+        f"training diverged: {what} by step {step}. This state was not saved and the "
+        "last checkpoint is intact: lower the learning rates or raise the penalty, and "
+        "pass a new --workdir"
     )
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Rows of a metrics file; a row cut off by a crash is dropped."""
+    """Rows of a JSON-lines file; an incomplete row, left by a crash, is dropped."""
     rows = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
@@ -230,40 +237,3 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return rows
-
-
-def plot_curves(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Real and fake loss on one axis: near log 2 D is fooled, near 0 it has won.
-
-    With relativistic losses and critics the two coincide: only their difference counts.
-    A critic has a third panel: its estimate of the Wasserstein distance.
-    """
-    from matplotlib.figure import Figure
-
-    step = [row["step"] for row in rows]
-    critic = "distance" in rows[0]
-    figure = Figure(figsize=(15 if critic else 10, 4), layout="constrained")
-    axes = figure.subplots(1, 2 + critic)
-    left, right = axes[:2]
-    if critic:
-        axes[2].plot(step, [row["distance"] for row in rows], linewidth=1)
-        axes[2].set(title="critic's Wasserstein distance, up to a factor")
-        axes[2].set(xlabel="step", ylim=(min(0, *(r["distance"] for r in rows)), None))
-    for name, label in (("real_loss", "real"), ("fake_loss", "fake")):
-        left.plot(step, [row[name] for row in rows], label=label, linewidth=1)
-    total = [row["real_loss"] + row["fake_loss"] for row in rows]
-    left.plot(step, total, label="real + fake", linewidth=1, color="gray")
-    for value, label in ((math.log(2), "log 2: D is fooled"), (math.log(4), "log 4")):
-        left.axhline(value, color="black", linewidth=0.8, linestyle="--")
-        left.text(step[-1], value, label, ha="right", va="bottom", fontsize=8)
-    left.set(title="discriminator, as cross-entropy", xlabel="step", ylabel="nats")
-    left.set_ylim(0, max(1.6, min(4.0, 1.1 * max(total))))
-    for name, label in (("d_real", "D(x)"), ("d_fake", "D(G(z))")):
-        right.plot(step, [row[name] for row in rows], label=label, linewidth=1)
-    right.axhline(0.5, color="black", linewidth=0.8, linestyle="--")
-    right.set(title="probability of being real", xlabel="step", ylim=(0, 1))
-    for axis in (left, right):
-        axis.legend(loc="lower right", fontsize=8)
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)

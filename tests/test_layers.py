@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from conftest import assert_close
 from flax import linen as nn
+from helpers import assert_close
 
 from ganjax.models.layers import Conv, ConvTranspose
 

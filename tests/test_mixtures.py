@@ -1,10 +1,10 @@
-"""The score of the mixtures against cases made by hand; every game for two steps."""
+"""Scores of mixtures against constructed cases; two steps of every setting."""
 
 import jax
 import numpy as np
 import pytest
 
-from experiments.mixtures import GAMES, MIXTURES, NUM, Mixture, draw, play, score
+from experiments.mixtures import MIXTURES, NUM, SETTINGS, Mixture, draw, score, train
 
 
 @pytest.mark.parametrize("name", MIXTURES)
@@ -40,7 +40,7 @@ def test_three_sigma_is_outside():
 
 
 def test_quality_and_kl_by_hand():
-    """Five samples: three on a mode, one on its neighbour, one between all."""
+    """Five samples: three on a mode, one on its neighbor, one between all."""
     mixture = MIXTURES["ring"]
     samples = np.vstack([mixture.means[[0, 0, 0, 1]], [[0.0, 0.0]]])
     by_hand = 0.75 * np.log(0.75 * 8) + 0.25 * np.log(0.25 * 8)
@@ -52,15 +52,18 @@ def test_no_sample_of_high_quality():
     assert score(samples, MIXTURES["ring"]) == (0, 0, pytest.approx(np.log(8)))
 
 
-def test_players_see_variance_one():
+def test_training_data_have_variance_one():
     for mixture in MIXTURES.values():
         samples = draw(mixture, 50_000, jax.random.key(0)) / mixture.scale
         np.testing.assert_allclose(samples.std(0), 1, atol=0.02)
 
 
-@pytest.mark.parametrize("name", GAMES)
-def test_every_game_plays(name):
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_trains(name):
     mixture = Mixture(np.array([[-1.0, 0.0], [1.0, 0.0]]), 0.1)
-    samples = jax.jit(lambda key: play(GAMES[name], mixture, 2, key))(jax.random.key(0))
+    samples = jax.jit(lambda key: train(SETTINGS[name], mixture, 2, key))(
+        jax.random.key(0)
+    )
     assert samples.shape == (NUM, 2)
     assert np.isfinite(samples).all()

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close
 from flax import linen as nn
+from helpers import assert_close
 
 from ganjax.models import DISCRIMINATORS, GENERATORS
 from ganjax.models.layers import ACTIVATIONS, Norm
 
-IMAGES = np.random.default_rng(0).normal(size=(16, 8, 8, 1)).astype(np.float32)
+IMAGES = jax.random.normal(jax.random.key(9), (16, 8, 8, 1))
 VALUES = np.array([-2.0, -0.5, 0.0, 1.0, 3.0], np.float32)
 CURVES = {
     "relu": [0.0, 0.0, 0.0, 1.0, 3.0],
@@ -21,6 +21,7 @@ CURVES = {
     "keras_leaky_relu": [-0.6, -0.15, 0.0, 1.0, 3.0],
     # x Φ(x): the exact form, where that of tanh has .841192 at 1.
     "gelu": [x * (1 + erf(x / 2**0.5)) / 2 for x in VALUES.tolist()],
+    "tanh": [-0.9640276, -0.4621172, 0.0, 0.7615942, 0.9950548],
 }
 
 
@@ -33,7 +34,7 @@ def test_activations():
 
 
 def affine(x, params):
-    return x @ np.asarray(params["kernel"]) + np.asarray(params["bias"])
+    return np.asarray(x) @ np.asarray(params["kernel"]) + np.asarray(params["bias"])
 
 
 def test_maxout_takes_the_largest_of_its_pieces():
@@ -68,7 +69,7 @@ DROPPING = {  # options that train without dropout, with it, and the rate of eac
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
-def test_dropout_drops_its_share_and_scales_the_rest(name):
+def test_dropout_drops_its_rate_and_scales_the_rest(name):
     """What enters a layer of dropout comes out as 0 or divided by 1 − rate."""
     options, dropout, rates = DROPPING[name]
     plain = DISCRIMINATORS[name](**options)
@@ -109,7 +110,7 @@ def test_spectral_layers_have_one_as_their_largest_singular_value():
     options = {"channels": (3, 4), "hidden": (5,), "num_classes": 3}
     plain = DISCRIMINATORS["dcgan"](**options)
     spectral = DISCRIMINATORS["dcgan"](**options, norm="spectral")
-    labels = np.arange(16) % 3
+    labels = jnp.arange(16) % 3
     variables = jax.jit(spectral.init)(jax.random.key(0), IMAGES, labels=labels)
     params = variables["params"]
 
@@ -138,29 +139,29 @@ def test_spectral_layers_have_one_as_their_largest_singular_value():
     assert np.abs(undivided - expected).max() > 0.1  # which is some way
 
 
-def test_momentum_is_the_share_of_the_statistics_that_survives():
-    """From mean 0 and variance 1, by PyTorch's .1, which is .9 here, and Keras's .8."""
-    x = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
+def test_momentum_is_the_weight_of_old_statistics():
+    """From mean 0 and variance 1, by PyTorch's 0.1, which is 0.9 here, and 0.8."""
+    x = 3 + 2 * jax.random.normal(jax.random.key(8), (50, 4))
     for momentum in (0.9, 0.8):
-        module = Norm("batch", momentum)
+        module = Norm(momentum)
         variables = module.init(jax.random.key(0), x, train=True)
         y, new = module.apply(variables, x, train=True, mutable=["batch_stats"])
-        stats = new["batch_stats"]["BatchNorm_0"]
-        new_share = 1 - momentum
-        np.testing.assert_allclose(stats["mean"], new_share * x.mean(0), rtol=1e-4)
-        expected = momentum + new_share * x.var(0)
+        stats = jax.device_get(new["batch_stats"]["BatchNorm_0"])
+        new_weight = 1 - momentum
+        np.testing.assert_allclose(stats["mean"], new_weight * x.mean(0), rtol=1e-4)
+        expected = momentum + new_weight * x.var(0)
         np.testing.assert_allclose(stats["var"], expected, rtol=1e-4)
         # Training normalises with the batch's own statistics, samples with the others.
         np.testing.assert_allclose(y.std(0), 1, rtol=1e-3)
         y = module.apply(variables | new, x, train=False)
-        expected = (x - stats["mean"]) / np.sqrt(stats["var"] + 1e-5)
+        expected = (np.asarray(x) - stats["mean"]) / np.sqrt(stats["var"] + 1e-5)
         np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["dcgan", "mlp"])
 @pytest.mark.parametrize("table", [GENERATORS, DISCRIMINATORS])
-def test_networks_hand_their_momentum_on(table, name):
-    """Four times as far with .6 as with .9."""
+def test_momentum_reaches_batchnorm(table, name):
+    """Statistics move four times as far with 0.6 as with 0.9."""
     options = {"hidden": (5,)} | ({"channels": (4, 4)} if name == "dcgan" else {})
     inputs = IMAGES
     if table is GENERATORS:

@@ -1,52 +1,35 @@
-"""Metrics: pure functions of arrays, one file each, against real floors."""
+"""Metrics of generated images: one per file, with intervals and reference values.
 
-from ganjax.metrics.classifier import (
-    Recipe,
-    features_and_logits,
-    fingerprint,
-    load_classifier,
-    train_classifier,
-)
-from ganjax.metrics.evaluate import compare, evaluate, table
-from ganjax.metrics.frechet import frechet_distance, frechet_interval
-from ganjax.metrics.kernel import kernel_distances, kernel_interval, squared_mmd
-from ganjax.metrics.manifold import expected_coverage, manifold_scores
-from ganjax.metrics.memorisation import memorisation_test, nearest_neighbours
-from ganjax.metrics.parzen import log_likelihoods, parzen_log_likelihood
-from ganjax.metrics.scores import (
-    class_histogram,
-    classifier_score,
-    count_interval,
-    histogram_kl,
-    label_accuracy,
-)
-from ganjax.metrics.stacked import stacked_floor, stacked_modes
+A metric is a function of generated and of real images; a suite is a tuple of them:
+
+    classifier = metrics.load_classifier(images, labels, data_id)
+    real = metrics.extract_real(classifier, dataset.train, dataset.test)
+    fake = metrics.extract(classifier, samples)
+    estimates = metrics.score(fake, real, metrics.DIGITS)
+
+Each file also has the numerical functions on plain arrays that its metric is made of,
+as in `from ganjax.metrics.fid import fid, frechet_distance`.
+"""
+
+from ganjax.metrics.classifier import extract, extract_real, load_classifier
+from ganjax.metrics.reference import reference_values
+from ganjax.metrics.suite import DIGITS, STACKED, compare, make_results, score, table
+from ganjax.metrics.types import Estimate, FeatureSet, Metric, RealData, Suite
 
 __all__ = [
-    "Recipe",
-    "class_histogram",
-    "classifier_score",
+    "DIGITS",
+    "STACKED",
+    "Estimate",
+    "FeatureSet",
+    "Metric",
+    "RealData",
+    "Suite",
     "compare",
-    "count_interval",
-    "evaluate",
-    "expected_coverage",
-    "features_and_logits",
-    "fingerprint",
-    "frechet_distance",
-    "frechet_interval",
-    "histogram_kl",
-    "kernel_distances",
-    "kernel_interval",
-    "label_accuracy",
+    "extract",
+    "extract_real",
     "load_classifier",
-    "log_likelihoods",
-    "manifold_scores",
-    "memorisation_test",
-    "nearest_neighbours",
-    "parzen_log_likelihood",
-    "squared_mmd",
-    "stacked_floor",
-    "stacked_modes",
+    "make_results",
+    "reference_values",
+    "score",
     "table",
-    "train_classifier",
 ]

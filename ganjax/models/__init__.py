@@ -1,11 +1,12 @@
-"""Networks by name. A generator maps z to images, a discriminator images to logits.
+"""Networks by name: a generator maps z to images, a discriminator images to logits.
 
-Both are Linen modules called as `module(inputs, train=…, labels=…)`, where labels are
-int32 [B], or None for an unconditional GAN. Both have a field `axis_name: str | None`,
-the devices that a BatchNorm averages over. A generator has fields `image_shape` and
-`output`, a key of `layers.RANGES` (images are in [-1, 1] without it); a discriminator
-returns float32 logits of shape [B]; a pair that can be conditional has a field
-`num_classes`. A class attribute `NORMS` names the values of a field `norm`.
+Both are Linen modules called as `module(inputs, train=..., labels=...)`, where labels
+are int32 [B], or None for an unconditional GAN. A generator has a field `image_shape`
+and may have a field `output`, whose `range` is that of its images ([-1, 1] without
+one). A discriminator returns float32 logits [B]. A conditional pair has a field
+`num_classes`. With BatchNorm, a field `axis_name` says over which devices to average.
+
+To add a network, write the module and one line here; its fields are its options.
 """
 
 from flax import linen as nn

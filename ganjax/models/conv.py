@@ -27,6 +27,7 @@ from jax import lax
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
+Pair = tuple[jax.Array, jax.Array]
 Block = tuple[int, int, int, int]  # row and column of blocks, rows and columns of taps
 
 
@@ -126,17 +127,17 @@ def _forward(function: Callable[..., jax.Array]) -> Callable[..., Any]:
     return lambda a, b, *sizes: (function(a, b, *sizes), (a, b))
 
 
-def _conv_vjp(s: int, saved: tuple, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _conv_vjp(s: int, saved: Pair, y: jax.Array) -> Pair:
     x, kernel = saved
     return conv_adjoint(y, kernel, s), kernel_gradient(x, y, len(kernel), s)
 
 
-def _adjoint_vjp(s: int, saved: tuple, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _adjoint_vjp(s: int, saved: Pair, x: jax.Array) -> Pair:
     y, kernel = saved
     return conv(x, kernel, s), kernel_gradient(x, y, len(kernel), s)
 
 
-def _kernel_vjp(k: int, s: int, saved: tuple, kernel: jax.Array) -> tuple:
+def _kernel_vjp(k: int, s: int, saved: Pair, kernel: jax.Array) -> Pair:
     x, y = saved
     return conv_adjoint(y, kernel, s), conv(x, kernel, s)
 

@@ -1,13 +1,16 @@
 """Convolutional pair after DCGAN (arXiv:1511.06434) and InfoGAN (arXiv:1606.03657).
 
 Each entry of `channels` is one resolution. The generator starts at
-`image / stride^len(channels)` pixels and grows; the discriminator is its mirror image.
+`image / stride^len(channels)` pixels and grows; the discriminator mirrors it.
 """
 
+from collections.abc import Callable
 from math import prod
+from typing import Literal
 
 import jax
 from flax import linen as nn
+from jaxtyping import Array, Float, Int
 
 from ganjax.errors import UserError
 from ganjax.models.layers import (
@@ -17,119 +20,136 @@ from ganjax.models.layers import (
     ConvTranspose,
     Logit,
     Norm,
+    Output,
     WithLabel,
 )
+from ganjax.options import Count, PositiveInt, Rate, Widths, choice, given
+
+Activation = Callable[[jax.Array], jax.Array]
+Labels = Int[Array, " B"] | None
+he_normal = nn.initializers.he_normal()
 
 
-def check_sizes(
-    player: str, channels: tuple[int, ...], kernel: int, stride: int
-) -> None:
-    """What either network needs: maps, and kernels that leave no gaps."""
-    if not channels or kernel < stride:
+def check_sizes(network: str, channels: Widths, kernel: int, stride: int) -> None:
+    """Checks what either network needs: feature maps, and kernels without gaps."""
+    if not channels:
+        raise UserError(f"config.{network}.channels=(): expected at least one width")
+    if kernel < stride:
         raise UserError(
-            f"config.{player}: channels = {channels} must not be empty, kernel = "
-            f"{kernel} not be smaller than stride = {stride}"
+            f"config.{network}.kernel={kernel}: expected at least stride={stride}"
         )
 
 
 class Generator(nn.Module):
-    """float32 [B, z_dim] -> float32 [B, H, W, C] in the range of `output`."""
+    """z [B, Z] -> images [B, H, W, C] in the range of `output`."""
 
-    image_shape: tuple[int, int, int]
-    channels: tuple[int, ...] = (64, 32)
-    hidden: tuple[int, ...] = (256,)  # dense layers before the first feature map
-    kernel: int = 4
-    stride: int = 2
-    norm: str = "batch"
-    momentum: float = 0.9
-    activation: str = "leaky_relu"
-    output: str = "tanh"
-    output_kernel: int = 0  # of the last layer; 0: as the others
-    num_classes: int = 0  # 0: unconditional
-    conv: str = "matmul"
-    axis_name: str | None = None
+    image_shape: tuple[int, ...]
+    channels: Widths = (32, 16)  # one feature map per resolution, coarse to fine
+    hidden: Widths = (128,)  # dense layers before the first feature map
+    kernel: PositiveInt = 4  # side of the kernels
+    stride: PositiveInt = 2  # growth per feature map
+    norm: Literal["none", "batch"] = "batch"
+    momentum: Rate = 0.9  # weight of the old running statistics in an update
+    activation: Activation = choice(ACTIVATIONS, "leaky_relu")
+    output: Output = choice(OUTPUTS, "tanh")
+    output_kernel: Count = 0  # side of the last kernel; 0: as the others
+    num_classes: int = given(0)
+    conv: str = given("matmul")
+    axis_name: str | None = given(None)
 
     @nn.compact
     def __call__(
-        self, z: jax.Array, train: bool = True, labels: jax.Array | None = None
-    ) -> jax.Array:
-        kernel = min(self.kernel, self.output_kernel or self.kernel)
-        check_sizes("generator", self.channels, kernel, self.stride)
-        height, width, colours = self.image_shape
-        shrink = self.stride ** len(self.channels)
-        if height % shrink or width % shrink:
-            raise UserError(
-                f"{height}x{width} images can't shrink {len(self.channels)} times by "
-                f"{self.stride}: change config.data.image_shape or generator.channels"
-            )
-        start = (height // shrink, width // shrink, self.channels[0])
-
-        bias = self.norm == "none"  # a norm has its own, and would cancel this one
-
-        def finish(x: jax.Array) -> jax.Array:
-            x = Norm(self.norm, self.momentum, self.axis_name)(x, train)
-            return ACTIVATIONS[self.activation](x)
-
-        def dense(features: int) -> nn.Dense:
-            return nn.Dense(features, bias, kernel_init=nn.initializers.he_normal())
-
-        def grow(features: int, kernel: int, use_bias: bool) -> ConvTranspose:
-            return ConvTranspose(features, kernel, self.stride, self.conv, use_bias)
-
-        z = WithLabel(self.num_classes)(z, labels)
+        self, z: Float[Array, "B Z"], train: bool = True, labels: Labels = None
+    ) -> Float[Array, "B H W C"]:
+        start, channels = self.start_shape(), self.image_shape[-1]
+        if self.num_classes:
+            z = WithLabel(self.num_classes)(z, labels)
         for features in self.hidden:
-            z = finish(dense(features)(z))
-        x = finish(dense(prod(start))(z).reshape(-1, *start))
+            z = self.finish(self.dense(features)(z), train)
+        x = self.dense(prod(start))(z).reshape(-1, *start)
+        x = self.finish(x, train)
         for features in self.channels[1:]:
-            x = finish(grow(features, self.kernel, bias)(x))
-        last = grow(colours, self.output_kernel or self.kernel, use_bias=True)
-        return OUTPUTS[self.output](last(x))
+            bias = self.norm == "none"
+            grow = ConvTranspose(features, self.kernel, self.stride, self.conv, bias)
+            x = self.finish(grow(x), train)
+        kernel = self.output_kernel or self.kernel
+        last = ConvTranspose(channels, kernel, self.stride, self.conv)
+        return self.output.activation(last(x))
+
+    def dense(self, features: int) -> nn.Dense:
+        """A dense layer; BatchNorm has a bias of its own and would cancel this one."""
+        return nn.Dense(features, self.norm == "none", kernel_init=he_normal)
+
+    def finish(self, x: Array, train: bool) -> Array:
+        """Normalization and activation."""
+        if self.norm == "batch":
+            x = Norm(self.momentum, self.axis_name)(x, train)
+        return self.activation(x)
+
+    def start_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the first feature map."""
+        smallest = min(self.kernel, self.output_kernel or self.kernel)
+        check_sizes("generator", self.channels, smallest, self.stride)
+        if len(self.image_shape) != 3:
+            raise UserError(
+                f"config.data.image_shape={self.image_shape}: expected height, width "
+                "and channels"
+            )
+        height, width, _ = self.image_shape
+        factor = self.stride ** len(self.channels)
+        if height % factor or width % factor:
+            raise UserError(
+                f"config.data.image_shape={self.image_shape}: expected height and "
+                f"width divisible by {factor}, which is generator.stride to the power "
+                "of the number of generator.channels"
+            )
+        return height // factor, width // factor, self.channels[0]
 
 
 class Discriminator(nn.Module):
-    """float32 [B, H, W, C] -> logits float32 [B]."""
+    """Images [B, H, W, C] -> logits [B]."""
 
-    NORMS = ("none", "batch", "spectral")
-
-    channels: tuple[int, ...] = (32, 64)
-    hidden: tuple[int, ...] = (256,)  # dense layers after the last feature map
-    kernel: int = 4
-    stride: int = 2
-    norm: str = "none"  # "batch", or "spectral": arXiv:1802.05957
-    momentum: float = 0.9
-    activation: str = "leaky_relu"
-    dropout: float = 0.0
+    channels: Widths = (16, 32)  # one feature map per resolution, fine to coarse
+    hidden: Widths = (128,)  # dense layers after the last feature map
+    kernel: PositiveInt = 4
+    stride: PositiveInt = 2
+    norm: Literal["none", "batch", "spectral"] = "none"  # spectral: arXiv:1802.05957
+    momentum: Rate = 0.9
+    activation: Activation = choice(ACTIVATIONS, "leaky_relu")
+    dropout: Rate = 0.0
     softmax: bool = False  # over two classes, real and generated
-    num_classes: int = 0  # 0: unconditional
-    conv: str = "matmul"
-    axis_name: str | None = None
+    num_classes: int = given(0)
+    conv: str = given("matmul")
+    axis_name: str | None = given(None)
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, train: bool = True, labels: jax.Array | None = None
-    ) -> jax.Array:
+        self, x: Float[Array, "B H W C"], train: bool = True, labels: Labels = None
+    ) -> Float[Array, " B"]:
         check_sizes("discriminator", self.channels, self.kernel, self.stride)
-
-        def apply(layer: nn.Module, *inputs: jax.Array | None) -> jax.Array:
-            if self.norm != "spectral":
-                return layer(*inputs)
-            norm = nn.SpectralNorm(layer, dtype=x.dtype)  # else it makes float32 of all
-            return norm(*inputs, update_stats=train)
-
-        def finish(x: jax.Array, norm: bool) -> jax.Array:
-            kind = "batch" if norm else "none"
-            x = Norm(kind, self.momentum, self.axis_name)(x, train)
-            x = ACTIVATIONS[self.activation](x)
-            return nn.Dropout(self.dropout, deterministic=not train)(x)
-
         for i, features in enumerate(self.channels):
             norm = self.norm == "batch" and i > 0  # arXiv:1511.06434, section 3
             conv = Conv(features, self.kernel, self.stride, self.conv, not norm)
-            x = finish(apply(conv, x), norm)
+            x = self.finish(self.run_layer(conv, train, x), train, norm)
         x = x.reshape(x.shape[0], -1)
         for features in self.hidden:
             norm = self.norm == "batch"
-            init = nn.initializers.he_normal()
-            dense = nn.Dense(features, use_bias=not norm, kernel_init=init)
-            x = finish(apply(dense, x), norm)
-        return apply(Logit(self.num_classes, self.softmax), x, labels)
+            dense = nn.Dense(features, not norm, kernel_init=he_normal)
+            x = self.finish(self.run_layer(dense, train, x), train, norm)
+        return self.run_layer(Logit(self.num_classes, self.softmax), train, x, labels)
+
+    def run_layer(
+        self, layer: nn.Module, train: bool, x: Array, *labels: Labels
+    ) -> Array:
+        """A layer, with spectral normalization of its kernels if asked for."""
+        if self.norm != "spectral":
+            return layer(x, *labels)
+        norm = nn.SpectralNorm(layer, dtype=x.dtype)  # else float32 throughout
+        return norm(x, *labels, update_stats=train)
+
+    def finish(self, x: Array, train: bool, norm: bool) -> Array:
+        """Normalization, activation and dropout."""
+        if norm:
+            x = Norm(self.momentum, self.axis_name)(x, train)
+        x = self.activation(x)
+        return nn.Dropout(self.dropout, deterministic=not train)(x)

@@ -1,4 +1,4 @@
-"""What the networks are made of.
+"""Layers that the networks share.
 
 `Conv` and `ConvTranspose` hold the parameters of `nn.Conv` and `nn.ConvTranspose` (same
 names, shapes and meaning), so that either implementation reads the other's checkpoints.
@@ -6,10 +6,12 @@ names, shapes and meaning), so that either implementation reads the other's chec
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Array, Float, Int
 
 from ganjax.models.conv import CONV, CONV_TRANSPOSE
 
@@ -17,18 +19,23 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
     "leaky_relu": partial(nn.leaky_relu, negative_slope=0.2),
     "keras_leaky_relu": partial(nn.leaky_relu, negative_slope=0.3),  # its default
-    "gelu": partial(nn.gelu, approximate=False),  # PyTorch's default is the exact one
-}
-
-# The last non-linearity of a generator and the pixel range it speaks of.
-OUTPUTS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "gelu": partial(nn.gelu, approximate=False),  # as PyTorch's default
     "tanh": jnp.tanh,
-    "sigmoid": nn.sigmoid,
-    "linear": lambda x: x,
 }
-RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "linear": (-1.0, 1.0)}
 
-NORMS = ("none", "batch")
+
+class Output(NamedTuple):
+    """The last activation of a generator and the range of its images."""
+
+    activation: Callable[[jax.Array], jax.Array]
+    range: tuple[float, float]
+
+
+OUTPUTS: dict[str, Output] = {
+    "tanh": Output(jnp.tanh, (-1.0, 1.0)),
+    "sigmoid": Output(nn.sigmoid, (0.0, 1.0)),
+    "linear": Output(lambda x: x, (-1.0, 1.0)),
+}
 
 
 class Conv(nn.Module):
@@ -44,36 +51,34 @@ class Conv(nn.Module):
     kernel_init: Callable[..., jax.Array] = nn.initializers.he_normal()
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w features"]:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
         y = self.IMPLEMENTATIONS[self.implementation](x, kernel, self.stride)
         if not self.use_bias:
             return y
-        return y + self.param("bias", nn.initializers.zeros, (self.features,))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return y + bias.reshape(1, 1, 1, -1)
 
 
 class ConvTranspose(Conv):
-    """`nn.ConvTranspose(features, (k, k), (s, s), "SAME")`, likewise."""
+    """`nn.ConvTranspose(features, (k, k), (s, s), "SAME")`, in the same way."""
 
     IMPLEMENTATIONS = CONV_TRANSPOSE
 
 
 class Norm(nn.Module):
-    """Batch normalisation over all devices, or nothing, by name.
+    """Batch normalization over all devices.
 
-    `momentum` is the share of the running statistics that survives a step: PyTorch's
-    .1 is .9 here, Keras's .8 is .8.
+    `momentum` is the weight of the old running statistics in an update: PyTorch's 0.1
+    is 0.9 here, Keras's 0.8 is 0.8.
     """
 
-    kind: str = "none"
     momentum: float = 0.9
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        if self.kind == "none":
-            return x
+    def __call__(self, x: Float[Array, "..."], train: bool) -> Float[Array, "..."]:
         return nn.BatchNorm(
             use_running_average=not train,
             momentum=self.momentum,
@@ -81,29 +86,33 @@ class Norm(nn.Module):
         )(x)
 
 
-class WithLabel(nn.Module):
-    """z [B, Z] -> [B, 2 Z]: its label's embedding beside it; z itself without classes.
+# The names of the modules below are part of the paths that seed initial parameters:
+# renaming one changes every result that depends on a seed.
 
-    Source: arXiv:1411.1784, with a learnt embedding of z's own width.
+
+class WithLabel(nn.Module):
+    """z joined with a learned embedding of its label, of z's own width.
+
+    Source: arXiv:1411.1784.
     """
 
-    num_classes: int = 0
+    num_classes: int
 
     @nn.compact
-    def __call__(self, z: jax.Array, labels: jax.Array | None) -> jax.Array:
-        if not self.num_classes:
-            return z
+    def __call__(
+        self, z: Float[Array, "B Z"], labels: Int[Array, " B"] | None
+    ) -> Float[Array, "B 2*Z"]:
         embedding = nn.Embed(self.num_classes, z.shape[-1])(labels)
         return jnp.concatenate([z, embedding], axis=-1)
 
 
 class Logit(nn.Module):
-    """Features [B, F] -> logits [B]: what a discriminator ends with.
+    """The last layer of a discriminator: features [B, F] -> logits [B].
 
-    `softmax` trains it as a classifier of two classes, real and generated: the log odds
-    of their softmax is the difference of two outputs, so every loss goes on as before.
-    With classes, ⟨embedding of the label, features⟩ is added: the projection of
-    arXiv:1802.05637, equation 4.
+    With `softmax` the discriminator is a classifier of two classes, real and generated;
+    the log odds of the softmax are the difference of its two outputs, so that every
+    loss applies. With classes, ⟨embedding of the label, features⟩ is added: the
+    projection of arXiv:1802.05637, equation 4.
     """
 
     num_classes: int = 0
@@ -111,7 +120,9 @@ class Logit(nn.Module):
     kernel_init: Callable[..., jax.Array] = nn.initializers.lecun_normal()
 
     @nn.compact
-    def __call__(self, x: jax.Array, labels: jax.Array | None) -> jax.Array:
+    def __call__(
+        self, x: Float[Array, "B F"], labels: Int[Array, " B"] | None
+    ) -> Float[Array, " B"]:
         outputs = nn.Dense(1 + self.softmax, kernel_init=self.kernel_init)(x)
         logits = outputs[:, 0] - outputs[:, 1] if self.softmax else outputs[:, 0]
         if not self.num_classes:

@@ -1,104 +1,114 @@
-"""Fully connected pairs: the maxout networks of 2014, and a plain pair of today."""
+"""Fully connected networks: a plain pair, and the maxout discriminator of 2014."""
 
 from collections.abc import Callable
 from math import prod
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Array, Float, Int
 
-from ganjax.models.layers import ACTIVATIONS, OUTPUTS, Logit, Norm, WithLabel
+from ganjax.models.layers import ACTIVATIONS, OUTPUTS, Logit, Norm, Output, WithLabel
+from ganjax.options import NonNegative, PositiveInt, Rate, Widths, choice, given
+
+Activation = Callable[[jax.Array], jax.Array]
+Labels = Int[Array, " B"] | None
 
 
-def symmetric(scale: float) -> Callable[..., jax.Array]:
-    """U(−scale, scale); scale 0 stands for PyTorch's U(±1/√fan_in)."""
+def uniform_init(scale: float) -> Callable[..., jax.Array]:
+    """U(−scale, scale); for scale 0 PyTorch's U(±1/√fan_in)."""
     if not scale:
         return nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
-    def init(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
+    def init(
+        key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32
+    ) -> jax.Array:
         return jax.random.uniform(key, shape, dtype, -scale, scale)
 
     return init
 
 
 class Generator(nn.Module):
-    """float32 [B, z_dim] -> float32 [B, H, W, C] in the range of `output`."""
+    """z [B, Z] -> images [B, ...] of `image_shape`, in the range of `output`."""
 
-    image_shape: tuple[int, int, int]
-    hidden: tuple[int, ...] = (128, 256, 512, 1024)
-    norm: str = "batch"
-    momentum: float = 0.9
-    activation: str = "gelu"
-    output: str = "sigmoid"
-    output_bias: float = 0.0  # where the last bias starts
-    init_scale: float = 0.0
-    num_classes: int = 0  # 0: unconditional
-    axis_name: str | None = None
+    image_shape: tuple[int, ...]
+    hidden: Widths = (128, 256, 512, 1024)
+    norm: Literal["none", "batch"] = "batch"
+    momentum: Rate = 0.9  # weight of the old running statistics in an update
+    activation: Activation = choice(ACTIVATIONS, "gelu")
+    output: Output = choice(OUTPUTS, "sigmoid")
+    output_bias: float = 0.0  # initial value of the last bias
+    init_scale: NonNegative = 0.0  # kernels from U(±this); 0: U(±1/√fan_in)
+    num_classes: int = given(0)
+    axis_name: str | None = given(None)
 
     @nn.compact
     def __call__(
-        self, z: jax.Array, train: bool = True, labels: jax.Array | None = None
-    ) -> jax.Array:
-        init = symmetric(self.init_scale)
-        z = WithLabel(self.num_classes)(z, labels)
+        self, z: Float[Array, "B Z"], train: bool = True, labels: Labels = None
+    ) -> Float[Array, "B ..."]:
+        init = uniform_init(self.init_scale)
+        if self.num_classes:
+            z = WithLabel(self.num_classes)(z, labels)
         for features in self.hidden:
-            bias = self.norm == "none"  # a norm has its own, and would cancel this one
-            z = nn.Dense(features, use_bias=bias, kernel_init=init)(z)
-            z = Norm(self.norm, self.momentum, self.axis_name)(z, train)
-            z = ACTIVATIONS[self.activation](z)
-        start = nn.initializers.constant(self.output_bias)
-        last = nn.Dense(prod(self.image_shape), kernel_init=init, bias_init=start)
-        return OUTPUTS[self.output](last(z)).reshape(-1, *self.image_shape)
+            # BatchNorm has a bias of its own and would cancel this one.
+            z = nn.Dense(features, self.norm == "none", kernel_init=init)(z)
+            if self.norm == "batch":
+                z = Norm(self.momentum, self.axis_name)(z, train)
+            z = self.activation(z)
+        bias_init = nn.initializers.constant(self.output_bias)
+        last = nn.Dense(prod(self.image_shape), kernel_init=init, bias_init=bias_init)
+        return self.output.activation(last(z)).reshape(-1, *self.image_shape)
 
 
 class Discriminator(nn.Module):
-    """float32 [B, H, W, C] -> logits float32 [B]."""
+    """Images [B, ...] -> logits [B]."""
 
-    hidden: tuple[int, ...] = (512, 256, 128, 64, 32)
-    norm: str = "none"
-    momentum: float = 0.9
-    activation: str = "gelu"
-    dropout: float = 0.0
+    hidden: Widths = (512, 256, 128, 64, 32)
+    norm: Literal["none", "batch"] = "none"
+    momentum: Rate = 0.9
+    activation: Activation = choice(ACTIVATIONS, "gelu")
+    dropout: Rate = 0.0
     softmax: bool = False  # over two classes, real and generated
-    init_scale: float = 0.0
-    num_classes: int = 0  # 0: unconditional
-    axis_name: str | None = None
+    init_scale: NonNegative = 0.0
+    num_classes: int = given(0)
+    axis_name: str | None = given(None)
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, train: bool = True, labels: jax.Array | None = None
-    ) -> jax.Array:
-        init = symmetric(self.init_scale)
+        self, x: Float[Array, "B ..."], train: bool = True, labels: Labels = None
+    ) -> Float[Array, " B"]:
+        init = uniform_init(self.init_scale)
         x = x.reshape(x.shape[0], -1)
         for features in self.hidden:
-            bias = self.norm == "none"
-            x = nn.Dense(features, use_bias=bias, kernel_init=init)(x)
-            x = Norm(self.norm, self.momentum, self.axis_name)(x, train)
-            x = ACTIVATIONS[self.activation](x)
+            x = nn.Dense(features, self.norm == "none", kernel_init=init)(x)
+            if self.norm == "batch":
+                x = Norm(self.momentum, self.axis_name)(x, train)
+            x = self.activation(x)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return Logit(self.num_classes, self.softmax, init)(x, labels)
 
 
 class MaxoutDiscriminator(nn.Module):
-    """float32 [B, H, W, C] -> logits [B]: the maximum of linear pieces (1302.4389).
+    """Images [B, ...] -> logits [B]: the maximum of linear pieces (arXiv:1302.4389).
 
-    The discriminator of arXiv:1406.2661 on MNIST, with the figures of its code.
+    The discriminator of arXiv:1406.2661 on MNIST, with the values of its code.
     """
 
-    hidden: tuple[int, ...] = (240, 240)
-    pieces: int = 5
-    input_dropout: float = 0.2
-    dropout: float = 0.5
+    hidden: Widths = (240, 240)
+    pieces: PositiveInt = 5
+    input_dropout: Rate = 0.2
+    dropout: Rate = 0.5
     softmax: bool = False
-    init_scale: float = 0.005
-    num_classes: int = 0
-    axis_name: str | None = None
+    init_scale: NonNegative = 0.005
+    num_classes: int = given(0)
+    axis_name: str | None = given(None)
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, train: bool = True, labels: jax.Array | None = None
-    ) -> jax.Array:
-        init = symmetric(self.init_scale)
+        self, x: Float[Array, "B ..."], train: bool = True, labels: Labels = None
+    ) -> Float[Array, " B"]:
+        init = uniform_init(self.init_scale)
         x = x.reshape(x.shape[0], -1)
         x = nn.Dropout(self.input_dropout, deterministic=not train)(x)
         for features in self.hidden:

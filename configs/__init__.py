@@ -1,0 +1,1 @@
+"""The configs that come with ganjax; see default.py."""

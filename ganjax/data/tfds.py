@@ -1,0 +1,172 @@
+"""Image data sets of TensorFlow Datasets (TFDS).
+
+TensorFlow is imported only where a data set is prepared for the first time.
+"""
+
+import hashlib
+import io
+import json
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ganjax.data.dataset import DataOptions, Dataset, make_arrays_dataset
+from ganjax.errors import UserError
+
+FORMAT = "array_record"  # the format of TFDS that is read without TensorFlow
+HOST = "https://storage.googleapis.com"  # where TFDS keeps MNIST and most data sets
+
+
+class Unreachable(Exception):
+    """There is no network, or the download or the preparation failed."""
+
+
+def load(options: DataOptions, manual: Mapping[str, str]) -> Dataset:
+    """The training and test images of a TFDS data set, prepared if need be.
+
+    Args:
+      options: `name`, `data_dir` and `manual_dir`.
+      manual: from `manual_files`.
+
+    Raises:
+      Unreachable: it is not prepared, and can't be.
+      UserError: an unknown or unsuitable data set, or bad files in `manual_dir`.
+    """
+    field = f"config.data.name={options.name!r}"
+    folder, prepared = builder_folder(options)
+    if not prepared and not options.manual_dir:
+        check_network()
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(options.name, data_dir=str(folder), file_format=FORMAT)
+    except Exception as error:
+        raise UserError(f"{field}: {_line(error)}") from error
+    if options.manual_dir:
+        _check_manual(builder, options.manual_folder(), manual)
+    if not builder.is_prepared():
+        print(f"preparing {options.name} in {folder}: about a minute", flush=True)
+        _prepare(builder, options)
+    if not {"train", "test"} <= set(builder.info.splits):
+        splits = ", ".join(builder.info.splits)
+        raise UserError(f"{field}: expected the splits train and test, got {splits}")
+    train, test = (_decode(builder, split, field) for split in ("train", "test"))
+    identity = {"name": options.name, "source": f"TFDS {builder.info.full_name}"}
+    return make_arrays_dataset(train, test, **identity, manual=manual)
+
+
+def builder_folder(options: DataOptions) -> tuple[Path, bool]:
+    """TFDS's folder for a data set, and whether the data set is prepared there.
+
+    It is `data_dir`, or data_dir/ganjax/tfds if that has the data set in a format that
+    only TensorFlow reads: TFDS refuses two formats in one folder.
+    """
+    for folder in (Path(options.data_dir).expanduser(), options.cache_folder("tfds")):
+        infos = (folder / options.name.split(":")[0]).glob("*/dataset_info.json")
+        formats = {json.loads(file.read_text()).get("fileFormat") for file in infos}
+        if formats <= {FORMAT}:
+            break
+    return folder, bool(formats)
+
+
+def manual_files(options: DataOptions) -> dict[str, str]:
+    """sha256 by name of every file in `manual_dir`; none if that is ""."""
+    files = sorted(options.manual_folder().iterdir()) if options.manual_dir else []
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if file.is_file()
+    }
+
+
+def check_network(seconds: float = 4.0) -> None:
+    """Check that TFDS's host answers; name resolution alone can take a minute.
+
+    Raises:
+      Unreachable: no answer within that time.
+    """
+    failure = ["no answer within seconds"]
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(HOST, timeout=seconds).close()
+            failure[0] = ""
+        except urllib.error.HTTPError:
+            failure[0] = ""  # an answer, too
+        except OSError as error:
+            failure[0] = _line(getattr(error, "reason", error))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failure[0]:
+        raise Unreachable(f"no network: {failure[0]}")
+
+
+def _check_manual(builder: Any, folder: Path, manual: Mapping[str, str]) -> None:
+    """Check the original files before TensorFlow is imported, which takes seconds."""
+    for url, info in builder.url_infos.items():
+        file = url.rsplit("/", 1)[-1]
+        if file not in manual:
+            raise UserError(
+                f"config.data.manual_dir={str(folder)!r}: expected all original files, "
+                f"{file} is missing"
+            )
+        if manual[file] != info.checksum:
+            raise UserError(
+                f"{folder / file} is corrupt: expected sha256 {info.checksum[:12]}…, "
+                f"got {manual[file][:12]}…; download it again"
+            )
+
+
+def _prepare(builder: Any, options: DataOptions) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # silence its start-up log
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    tf.config.set_visible_devices([], "GPU")  # it would take all their memory
+    tfds.disable_progress_bar()
+    manual_dir = str(options.manual_folder()) if options.manual_dir else None
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir)
+    try:
+        builder.download_and_prepare(download_config=config)
+    except OSError as error:
+        if isinstance(error, PermissionError) or "ermission" in str(error):
+            raise UserError(
+                f"config.data.data_dir={options.data_dir!r}: expected a folder that "
+                f"can be written to, got {_line(error)}"
+            ) from error
+        raise Unreachable(f"the download failed: {_line(error)}") from error
+    except Exception as error:
+        raise Unreachable(f"TFDS could not prepare it: {_line(error)}") from error
+
+
+def _decode(builder: Any, split: str, field: str) -> dict[str, np.ndarray]:
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    if "image" not in features or features["image"].np_dtype != np.uint8:
+        raise UserError(f"{field}: expected 8-bit images, got {list(features)}")
+    # Pillow decodes PNGs several times faster than TFDS, which does so one at a time.
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    images, labels = [], []
+    for example in builder.as_data_source(split=split, decoders=decoders):
+        image = np.asarray(Image.open(io.BytesIO(example["image"])))
+        images.append(image if image.ndim == 3 else image[..., None])
+        labels.append(example.get("label", 0))
+    try:
+        return {"images": np.stack(images), "labels": np.array(labels, np.int32)}
+    except ValueError as error:
+        raise UserError(f"{field}: expected images of one size") from error
+
+
+def _line(error: object) -> str:
+    text = str(error).strip() or type(error).__name__
+    return " ".join(text.split())[:200]

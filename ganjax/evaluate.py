@@ -1,0 +1,173 @@
+"""Scores of a run, or of samples from a file, with the metrics of its data set."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from zipfile import BadZipFile
+
+import jax
+import numpy as np
+
+from ganjax import data, files, metrics, plots, sampling
+from ganjax.data.dataset import DataOptions, Dataset
+from ganjax.errors import UserError
+from ganjax.images import save_png
+from ganjax.metrics.classifier import Params
+from ganjax.metrics.fid import fid_train, frechet_distance
+from ganjax.metrics.inception_score import classifier_score
+from ganjax.metrics.parzen import parzen as parzen_metric
+from ganjax.metrics.stacked import mode_counts, num_modes
+from ganjax.metrics.suite import MIN_IMAGES
+from ganjax.options import build
+from ganjax.run import load_run
+
+NUM_TEST = 10_000  # samples of a file that are compared with the test images
+NUM_TRAIN = 50_000  # samples of a run that are compared with the training images
+
+
+def evaluate_run(
+    workdir: Path,
+    num: int,
+    seed: int,
+    parzen: bool,
+    data_options: DataOptions | None = None,
+) -> None:
+    """Scores the newest checkpoint: prints a table; writes metrics.json and figures.
+
+    `num` samples are compared with the test images, 50,000 with the training images.
+    `data_options` say where the data are, if not where they were during training.
+
+    Raises:
+      UserError: no checkpoint, or other data than those of the run.
+    """
+    if num < MIN_IMAGES:
+        raise UserError(f"--num={num}: expected at least {MIN_IMAGES}")
+    gan, state, metadata = load_run(workdir)
+    saved = metadata["config"]["data"]
+    dataset = data.load(data_options or build(DataOptions, saved, "config.data"))
+    if dataset.identity.sha256 != metadata["data"]["sha256"]:
+        raise UserError(
+            f"--workdir={workdir}: expected its training data, "
+            f"{metadata['data']['source']}, got {dataset.identity.source}: pass "
+            "--config and --config.data.manual_dir"
+        )
+
+    print(f"step {int(state.step)} of {workdir}")
+    total = max(num, min(NUM_TRAIN, len(dataset.train["images"])))
+    labels, key = gan.condition(total), jax.random.key(seed)
+    images = sampling.sample(gan, state, num=total, key=key, condition=labels)
+    report((images, labels), num, dataset, workdir, parzen)
+
+
+def evaluate_samples(
+    file: Path, workdir: Path, data_options: DataOptions, parzen: bool
+) -> None:
+    """Scores an .npz of uint8 NHWC `images`, with or without the `labels` int [N].
+
+    `labels` are the classes that the images were generated for. Of more than 10,000
+    images, which may be sorted, a strided subset is compared with the test images.
+
+    Raises:
+      UserError: the file is not of this form, or has fewer than 20 images.
+    """
+    shape = ", ".join(map(str, data_options.image_shape))
+    expected = f"an .npz with 'images' uint8 [N >= {MIN_IMAGES}, {shape}]"
+    try:
+        with np.load(file) as arrays:
+            images, labels = arrays["images"], arrays.get("labels")
+        num, kind = len(images), f"{images.dtype} {list(images.shape)}"
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        raise UserError(f"--samples={file}: expected {expected}: {error}") from error
+    right = images.dtype == np.uint8 and images.shape[1:] == data_options.image_shape
+    if not right or num < MIN_IMAGES:
+        raise UserError(f"--samples={file}: expected {expected}, got {kind}")
+    if labels is not None and labels.shape != (num,):
+        kind = str(list(labels.shape))
+        raise UserError(f"--samples={file}: expected labels [{num}], got {kind}")
+    dataset = data.load(data_options)
+    files.make_folder(workdir)
+    print(f"{num} samples of {file}")
+    first = np.argsort(np.arange(num) % -(-num // NUM_TEST), kind="stable")
+    samples = images[first], None if labels is None else labels[first]
+    report(samples, min(num, NUM_TEST), dataset, workdir, parzen)
+
+
+def report(
+    samples: tuple[np.ndarray, np.ndarray | None],
+    num: int,
+    dataset: Dataset,
+    workdir: Path,
+    parzen: bool,
+) -> None:
+    """Prints the table; writes metrics.json, neighbors.png and distances.png.
+
+    `samples` are images and their labels. The first `num` are compared with the test
+    images and, if there are more, all of them with the training images.
+    """
+    classifier = load_classifier(dataset)
+    suite = suite_for(dataset) + ((parzen_metric,) if parzen else ())
+    real = metrics.extract_real(classifier, dataset.train, dataset.test)
+    fake = metrics.extract(classifier, *samples)
+    estimates = metrics.score(fake[:num], real, suite)
+    references = metrics.reference_values(real, num, suite)
+    if len(fake) > num:
+        estimates.update(fid_train(fake, real))
+        references.update(fid_train(real.test, real))
+    results = metrics.make_results(estimates, references)
+    print(metrics.table(results))
+    files.write_text(workdir / "metrics.json", json.dumps(results, indent=2) + "\n")
+    found = estimates["memorization"].details
+    figure = plots.neighbors_grid(found, dataset.train["images"])
+    save_png(workdir / "neighbors.png", figure, scale=2)
+    plots.plot_distances(workdir / "distances.png", found)
+    print(
+        f"in {workdir}: metrics.json; neighbors.png, samples each followed by the "
+        "nearest training images; distances.png, their distances"
+    )
+
+
+def suite_for(dataset: Dataset) -> metrics.Suite:
+    """The metrics of a data set of digits or of stacked digits."""
+    stacked = dataset.train["images"].shape[-1] == 3
+    return metrics.STACKED if stacked else metrics.DIGITS
+
+
+def load_classifier(dataset: Dataset) -> Params:
+    """The digit classifier for a data set, from the cache or trained now.
+
+    Of stacked digits it is trained on the first channel and applied to each.
+
+    Raises:
+      UserError: images that are not of 28x28 pixels, or have not two to ten classes.
+    """
+    images, labels = (dataset.train.get(k, np.zeros(0)) for k in ("images", "labels"))
+    digits = images.dtype == np.uint8 and images.shape[1:3] == (28, 28)
+    if not digits or not 0 < labels.max(initial=0) < 10:
+        raise UserError(
+            f"config.data.name={dataset.identity.name!r}: expected uint8 images of "
+            "28x28 pixels in two to ten classes, which the metrics' classifier needs; "
+            "to train without metrics, pass --config.evaluate_every=0"
+        )
+    first = labels if labels.ndim == 1 else labels[:, 0]
+    sha256 = dataset.identity.sha256
+    return metrics.load_classifier(images[..., :1], first, sha256)
+
+
+def make_scorer(dataset: Dataset) -> Callable[[np.ndarray], dict[str, float]]:
+    """`images -> {"fid": ..., "is": ...}`, cheap enough to use during training.
+
+    Of stacked digits, the number of "modes" found instead of "is".
+    """
+    classifier, suite = load_classifier(dataset), suite_for(dataset)
+    real = metrics.extract(classifier, dataset.test["images"])
+
+    def score(images: np.ndarray) -> dict[str, float]:
+        fake = metrics.extract(classifier, images)
+        values = {"fid": frechet_distance(fake.features, real.features)}
+        if suite is metrics.STACKED:
+            values["modes"] = num_modes(mode_counts(fake.logits.argmax(-1)))
+        else:
+            values["is"] = float(classifier_score(fake.digit_logits).mean())
+        return values
+
+    return score

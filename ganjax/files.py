@@ -1,0 +1,77 @@
+"""Files that are written whole: a reader sees all of a file or none of it."""
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from ganjax.errors import UserError
+
+
+def write_file(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Call `write` with an open binary file, then move that file to `path`.
+
+    Missing folders are made. After an error `path` is what it was before.
+
+    Raises:
+      OSError: the file can't be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not by tempfile, which makes files that only their owner can read.
+    scratch = path.parent / f".{path.name}-{secrets.token_hex(4)}"
+    try:
+        with open(scratch, "xb") as file:
+            write(file)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file; errors as of `write_file`."""
+    write_file(path, lambda file: file.write(text.encode()))
+
+
+@contextlib.contextmanager
+def write_folder(path: Path) -> Iterator[Path]:
+    """A scratch folder to fill, which replaces `path` when the block ends.
+
+    After an error in the block `path` is what it was before.
+
+    Raises:
+      OSError: the folder can't be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        new = Path(scratch) / "new"  # TemporaryDirectory makes a private folder
+        new.mkdir()
+        yield new
+        if os.path.lexists(path):  # deleted with `scratch`, after the replacement
+            os.replace(path, Path(scratch) / "old")
+        os.replace(new, path)
+
+
+def make_folder(path: Path, flag: str = "--workdir") -> Path:
+    """Make a folder and check that files can be written to it.
+
+    Raises:
+      UserError: they can't; the message names the flag to change.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{flag}={path}: expected a folder that can be written to, "
+            f"got {error.strerror!r}"
+        ) from error
+    return path
+
+
+def cache_folder() -> Path:
+    """$GANJAX_CACHE or ~/.cache/ganjax: classifiers, reference values, compilations."""
+    return Path(os.environ.get("GANJAX_CACHE") or "~/.cache/ganjax").expanduser()

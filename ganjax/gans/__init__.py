@@ -1,0 +1,38 @@
+"""GANs by name. Each is a file with a subclass of `ganjax.gan.Gan`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ganjax.errors import UserError, choose
+from ganjax.gan import Gan
+from ganjax.gans.standard import Standard
+from ganjax.optim import resolve_schedules
+
+GANS: dict[str, type[Gan]] = {"standard": Standard}
+# Groups of a config that a GAN builds its parts from.
+GROUPS = ("generator", "discriminator", "penalties", "g_optimizer", "d_optimizer")
+
+
+def make_gan(config: ConfigDict | Mapping[str, Any]) -> Gan:
+    """The GAN that a config describes.
+
+    Equal configs give equal GANs, and jit compiles once for all of them.
+
+    Args:
+      config: an `ml_collections.ConfigDict` as `load_config` returns it, or a mapping
+        of the same shape.
+
+    Raises:
+      UserError: an unknown name, a bad value, or options that exclude each other.
+    """
+    plain = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+    gan = choose(GANS, plain.get("gan", ""), "config.gan")
+    try:
+        return gan.from_config(resolve_schedules(plain, plain["num_steps"]))
+    except KeyError as error:
+        raise UserError(
+            f"config.{error.args[0]} is missing: expected every field of "
+            "configs/default.py; a checkpoint of another version may lack some"
+        ) from error

@@ -1,0 +1,100 @@
+"""Suites: tuples of metrics that are computed and reported together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ganjax.metrics.class_kl import class_kl
+from ganjax.metrics.fid import fid
+from ganjax.metrics.inception_score import inception_score
+from ganjax.metrics.kid import kid
+from ganjax.metrics.nearest_neighbors import nearest_neighbors
+from ganjax.metrics.prdc import prdc
+from ganjax.metrics.stacked import modes
+from ganjax.metrics.types import Estimate, FeatureSet, RealData, Suite
+
+Results = dict[str, dict[str, Any]]
+
+DIGITS: Suite = (fid, kid, prdc, inception_score, class_kl, nearest_neighbors)
+STACKED: Suite = (fid, kid, prdc, modes, nearest_neighbors)
+MIN_IMAGES = 20  # of each kind: what the intervals need
+
+
+def score(
+    fake: FeatureSet, real: RealData, suite: Suite = DIGITS
+) -> dict[str, Estimate]:
+    """All metrics of a suite by name.
+
+    Raises:
+      ValueError: fewer than 20 images of a kind, or different numbers of channels.
+    """
+    smallest = min(len(fake), len(real.train), len(real.test))
+    if smallest < MIN_IMAGES:
+        raise ValueError(f"images: expected {MIN_IMAGES} or more, got {smallest}")
+    channels = {x.logits.shape[1] for x in (fake, real.train, real.test)}
+    if len(channels) > 1:
+        raise ValueError(f"images: expected equal channels, got {sorted(channels)}")
+    estimates: dict[str, Estimate] = {}
+    for metric in suite:
+        estimates.update(metric(fake, real))
+    return estimates
+
+
+def make_results(
+    estimates: Mapping[str, Estimate], references: Mapping[str, Estimate]
+) -> Results:
+    """Estimates beside their reference values, as in metrics.json.
+
+    Without a reference value (label accuracy for unlabeled data) `reference` is NaN.
+    """
+    results = {}
+    for name, estimate in estimates.items():
+        reference = references.get(name)
+        results[name] = {
+            "value": estimate.value,
+            "reference": reference.value if reference else float("nan"),
+            "ci95": [estimate.low, estimate.high],
+            "n_real": estimate.n_real,
+            "n_fake": estimate.n_fake,
+            "n_reference": reference.n_fake if reference else 0,
+            "protocol": estimate.protocol,
+            "features": estimate.features,
+        }
+    return results
+
+
+def compare(a: Results, b: Results) -> Results:
+    """Differences b - a of shared metrics; `resolved`: the intervals are disjoint.
+
+    Raises ValueError where features, protocol or counts differ: FID above all can't be
+    compared across classifiers, and its bias depends on the number of images.
+    """
+    differences: Results = {}
+    for name in (key for key in a if key in b):
+        x, y = a[name], b[name]
+        for field in ("features", "protocol", "n_real", "n_fake"):
+            if x[field] != y[field]:
+                raise ValueError(
+                    f"{name} is not comparable: {field} {x[field]!r} and {y[field]!r}"
+                )
+        (low_x, high_x), (low_y, high_y) = x["ci95"], y["ci95"]
+        differences[name] = {
+            "difference": y["value"] - x["value"],
+            "resolved": bool(high_x < low_y or high_y < low_x),
+        }
+    return differences
+
+
+def table(results: Results) -> str:
+    """A Markdown table, one metric per line."""
+    lines = [
+        "| metric | value | 95% interval | reference | fake / real | features |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for name, r in results.items():
+        low, high = r["ci95"]
+        lines.append(
+            f"| {name} | {r['value']:.4g} | {low:.4g} .. {high:.4g} "
+            f"| {r['reference']:.4g} | {r['n_fake']} / {r['n_real']} "
+            f"| {r['features']} |"
+        )
+    return "\n".join(lines)

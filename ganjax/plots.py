@@ -1,0 +1,100 @@
+"""Figures for people."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganjax.files import write_file
+from ganjax.images import grid
+from ganjax.metrics.nearest_neighbors import Memorization
+
+
+def plot_curves(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Writes a figure of losses and of probabilities of being real against steps.
+
+    Real and fake loss share an axis. At log 2 D is at chance; at 0 it separates real
+    from fake perfectly. With relativistic losses and critics the two coincide, since
+    only their difference matters. A critic has a third panel with its estimate of the
+    Wasserstein distance.
+
+    Args:
+      path: a PNG.
+      rows: of metrics.jsonl, with `step`, `real_loss`, `fake_loss`, `d_real`, `d_fake`
+        and, of a critic, `distance`.
+    """
+    step = [row["step"] for row in rows]
+    critic = "distance" in rows[0]
+    figure = _figure(15 if critic else 10, 4)
+    axes = figure.subplots(1, 3 if critic else 2)
+    left, right = axes[:2]
+    if critic:
+        axes[2].plot(step, [row["distance"] for row in rows], linewidth=1)
+        axes[2].set(title="critic's Wasserstein distance, up to a factor")
+        axes[2].set(xlabel="step", ylim=(min(0, *(r["distance"] for r in rows)), None))
+    for name, label in (("real_loss", "real"), ("fake_loss", "fake")):
+        left.plot(step, [row[name] for row in rows], label=label, linewidth=1)
+    total = [row["real_loss"] + row["fake_loss"] for row in rows]
+    left.plot(step, total, label="real + fake", linewidth=1, color="gray")
+    for value, label in ((math.log(2), "log 2: D at chance"), (math.log(4), "log 4")):
+        left.axhline(value, color="black", linewidth=0.8, linestyle="--")
+        left.text(step[-1], value, label, ha="right", va="bottom", fontsize=8)
+    left.set(title="discriminator, as cross-entropy", xlabel="step", ylabel="nats")
+    left.set_ylim(0, max(1.6, min(4.0, 1.1 * max(total))))
+    for name, label in (("d_real", "D(x)"), ("d_fake", "D(G(z))")):
+        right.plot(step, [row[name] for row in rows], label=label, linewidth=1)
+    right.axhline(0.5, color="black", linewidth=0.8, linestyle="--")
+    right.set(title="probability of being real", xlabel="step", ylim=(0, 1))
+    for axis in (left, right):
+        axis.legend(loc="lower right", fontsize=8)
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def plot_distances(path: Path, found: Memorization) -> None:
+    """Writes histograms of the distances to the nearest training image.
+
+    The distances of samples that copy training images are near 0; those of samples
+    unlike the data are larger than those of test images.
+    """
+    figure = _figure(6, 3.5)
+    axis = figure.subplots()
+    fake, heldout = found.fake.distances[:, 0], found.heldout.distances[:, 0]
+    bins = np.linspace(0, max(fake.max(), heldout.max()), 50).tolist()
+    for distances, label in ((fake, "samples"), (heldout, "test images")):
+        axis.hist(distances, bins, alpha=0.5, label=label)
+    axis.set(xlabel="L2 distance to the nearest training image", ylabel="images")
+    axis.legend()
+    _save(figure, path)
+
+
+def neighbors_grid(
+    found: Memorization, train: np.ndarray, rows: int = 8, columns: int = 2
+) -> np.ndarray:
+    """An image of samples, each followed by its nearest training images.
+
+    Args:
+      found: of samples among the training images.
+      train: these images, uint8 [N, H, W, C].
+      rows: number of rows.
+      columns: samples per row.
+
+    Returns:
+      uint8 [height, width, C].
+    """
+    samples = found.images[: rows * columns]
+    neighbors = train[found.fake.indices[: rows * columns]]
+    tiles = np.concatenate([samples[:, None], neighbors], axis=1)
+    return grid(tiles.reshape(-1, *samples.shape[1:]), columns * tiles.shape[1])
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.figure import Figure  # slow to import
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Any, path: Path) -> None:
+    write_file(path, lambda file: figure.savefig(file, dpi=120))

@@ -1,0 +1,98 @@
+"""What tests share: small GANs, comparisons of trees, commands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+import ganjax
+
+ROOT = Path(__file__).parent.parent
+MNIST_DIR = os.environ.get("GANJAX_MNIST_DIR", "")
+SMALL: dict[str, Any] = {
+    "batch_size": 8,
+    "prior.z_dim": 4,
+    "generator.hidden": (16,),
+    "generator.channels": (8, 4),
+    "generator.norm": "batch",  # it has more to go wrong than "none"
+    "discriminator.hidden": (16,),
+    "discriminator.channels": (4, 8),
+}
+
+
+def small_config(**overrides):
+    """configs/mnist.py with networks that compile and run quickly.
+
+    Fields of groups are written with two underscores: `generator__norm="none"`.
+    """
+    dotted = {name.replace("__", "."): value for name, value in overrides.items()}
+    return ganjax.load_config("mnist", SMALL | dotted)
+
+
+def small_gan(**overrides):
+    """A GAN of `small_config`."""
+    return ganjax.make_gan(small_config(**overrides))
+
+
+def small_sgd_gan(**overrides):
+    """The same with plain gradient descent.
+
+    Adam's first steps are signs of gradients, which turns rounding into full steps.
+    """
+    sgd = {"name": "sgd", "learning_rate": 0.1}
+    return small_gan(**overrides, g_optimizer=sgd, d_optimizer=sgd)
+
+
+def assert_identical(a, b):
+    """Two trees, bit for bit."""
+
+    def unwrap(x):
+        is_key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+        return jax.random.key_data(x) if is_key else x
+
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for (path, x), y in zip(
+        jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True
+    ):
+        same = (unwrap(x) == unwrap(y)).all()
+        assert same, f"{jax.tree_util.keystr(path)} differs"
+
+
+def assert_close(actual, expected, rtol, atol):
+    """Two trees, number by number."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for (path, x), y in zip(
+        jax.tree_util.tree_leaves_with_path(actual),
+        jax.tree.leaves(expected),
+        strict=True,
+    ):
+        name = jax.tree_util.keystr(path)
+        np.testing.assert_allclose(x, y, rtol, atol, err_msg=name)
+
+
+def relative_error(actual, expected):
+    """‖actual − expected‖ / ‖expected‖, over all numbers of two trees."""
+    error = optax.tree.sub(actual, expected)
+    return float(optax.tree.norm(error) / optax.tree.norm(expected))
+
+
+def changed(before, after):
+    """Whether any number of two trees differs."""
+    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
+    return any(bool((x != y).any()) for x, y in pairs)
+
+
+def run_python(*arguments: object, cwd: Path = ROOT, **env: str):
+    """Runs this Python in a process of its own."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+    )
