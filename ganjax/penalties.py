@@ -60,7 +60,7 @@ def r1_r2(
 
 def unit_gradient_norm(d_fn: DiscriminatorFn, images: Images) -> PerSample:
     """(‖∇D(x)‖ − 1)² for each image; the norm is over all pixels together."""
-    # The root has no derivative at zero, where a freshly initialised D may well be.
+    # The root has no derivative at zero, where a newly initialized D may be.
     return (jnp.sqrt(squared_gradient_norm(d_fn, images) + 1e-12) - 1) ** 2
 
 

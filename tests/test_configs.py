@@ -8,6 +8,8 @@ from helpers import ROOT
 import ganjax
 from ganjax.configs.loss import SETTINGS
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = [
     "conditional.py",
     "dcgan.py",

@@ -9,6 +9,8 @@ import pytest
 from ganjax.data import DataOptions, embedded, make_arrays_dataset, make_dataset
 from ganjax.data.cache import cached
 
+pytestmark = pytest.mark.slow
+
 
 def make_small(name="small", manual=None):
     x = np.arange(7 * 3 * 2, dtype=np.uint8).reshape(7, 3, 2, 1)

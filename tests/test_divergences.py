@@ -9,6 +9,8 @@ import ganjax
 from experiments import divergences
 from experiments.divergences import CONSTRAINTS, one_sided
 
+pytestmark = pytest.mark.slow
+
 
 def test_linear_program_finds_the_cheapest_of_all_plans():
     cost, plan, costs = divergences.cheapest_plan()

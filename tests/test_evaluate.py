@@ -15,6 +15,8 @@ from ganjax.metrics import nearest_neighbors
 from ganjax.metrics.classifier import Recipe, train_classifier
 from ganjax.run import sample_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):

@@ -9,6 +9,8 @@ from jax.scipy import stats
 from experiments import figure1
 from experiments.figure1 import LOG_P_DATA, MEAN, STD, SUPPORT, Curves, X
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def states():

@@ -8,6 +8,8 @@ from helpers import assert_close
 
 from ganjax.models.layers import Conv, ConvTranspose
 
+pytestmark = pytest.mark.slow
+
 PAIRS = {"conv": (Conv, nn.Conv), "transpose": (ConvTranspose, nn.ConvTranspose)}
 SHAPES = [(4, 2), (5, 2), (3, 1), (3, 2), (8, 4), (2, 2), (5, 3)]
 

@@ -15,6 +15,8 @@ from helpers import ROOT, SMALL, run_python
 import ganjax
 from ganjax import main
 
+pytestmark = pytest.mark.slow
+
 TRAIN = ("--config=configs/mnist.py",)
 
 

@@ -7,6 +7,8 @@ import pytest
 from ganjax.metrics import classifier
 from ganjax.metrics.classifier import Recipe, extract, fingerprint, train_classifier
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def params(mnist):

@@ -13,6 +13,8 @@ from ganjax.metrics.fid import fid, frechet_distance
 from ganjax.metrics.nearest_neighbors import nearest_neighbors
 from ganjax.metrics.parzen import parzen
 
+pytestmark = pytest.mark.slow
+
 DIGIT_KEYS = {
     "fid",
     "kid",

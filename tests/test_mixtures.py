@@ -6,6 +6,8 @@ import pytest
 
 from experiments.mixtures import MIXTURES, NUM, SETTINGS, Mixture, draw, score, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", MIXTURES)
 def test_all_samples_on_one_mode(name):

@@ -151,7 +151,7 @@ def test_momentum_is_the_weight_of_old_statistics():
         np.testing.assert_allclose(stats["mean"], new_weight * x.mean(0), rtol=1e-4)
         expected = momentum + new_weight * x.var(0)
         np.testing.assert_allclose(stats["var"], expected, rtol=1e-4)
-        # Training normalises with the batch's own statistics, samples with the others.
+        # Training uses the statistics of the batch, sampling the running ones.
         np.testing.assert_allclose(y.std(0), 1, rtol=1e-3)
         y = module.apply(variables | new, x, train=False)
         expected = (np.asarray(x) - stats["mean"]) / np.sqrt(stats["var"] + 1e-5)

@@ -13,6 +13,8 @@ import ganjax
 from ganjax import parallel
 from ganjax.writers import read_jsonl
 
+pytestmark = pytest.mark.slow
+
 CONFIG = str(ROOT / "tests/gaussian_gan.py")
 
 

@@ -10,6 +10,8 @@ from ganjax.metrics.classifier import Recipe, extract, train_classifier
 from ganjax.metrics.fid import frechet_distance
 from ganjax.metrics.inception_score import classifier_score
 
+pytestmark = pytest.mark.slow
+
 NUM = 1000
 
 

@@ -10,6 +10,8 @@ import pytest
 from ganjax import theory
 from ganjax.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 close = partial(np.testing.assert_allclose, rtol=0, atol=2e-6)
 
 # Loss, penalty, weight, and the eigenvalues of arXiv:1801.04406, worked out by hand.

@@ -12,6 +12,8 @@ from experiments import change_of_variables, games, predictability, proposition2
 from experiments.predictability import BITS, UNITS, Measures, measure
 from ganjax import theory
 
+pytestmark = pytest.mark.slow
+
 close = partial(np.testing.assert_allclose, rtol=0, atol=1e-9)
 
 

@@ -19,6 +19,8 @@ from ganjax.data import DataOptions
 from ganjax.options import build
 from ganjax.state import abstract_state
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(data_place):
@@ -224,7 +226,7 @@ def test_classes_of_own_data_are_learned(config, tmp_path, brightness, capsys):
     assert right.mean() > 0.95
 
 
-def test_a_folder_of_colour_images_trains_by_class(config, tmp_path, capsys):
+def test_a_folder_of_color_images_trains_by_class(config, tmp_path, capsys):
     for name in ("round", "square"):
         draw_faces(tmp_path / "faces" / name, num=15)
     (tmp_path / "faces/broken.jpg").write_bytes(b"no image")
