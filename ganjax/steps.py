@@ -7,7 +7,9 @@ to a GAN that is bound to the axis (`Gan.on_axis`); gradients, batch statistics 
 metrics are averaged over it.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,28 +57,36 @@ def d_step(
     return state.replace(d=d), metrics | {"d_grad_norm": optax.tree.norm(grads)}
 
 
+class Forward(NamedTuple):
+    """A forward pass of the generator."""
+
+    generated: Generated
+    vjp_fn: Callable[[Generated], tuple[PyTree]]  # gradients to those of parameters
+    batch_stats: PyTree  # the new ones
+
+
 @partial(jax.jit, static_argnames="gan")
-def g_step(gan: Gan, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+def g_step(
+    gan: Gan, state: TrainState, batch: Batch, forward: Forward | None = None
+) -> tuple[TrainState, Metrics]:
     """One generator update: replaces `state.g`, `state.g_ema` and `state.step`.
 
     The loss is differentiated through the discriminator down to what the generator
-    produced, and from there by one VJP to its parameters. Arguments as in `d_step`.
+    produced, and from there by one VJP to its parameters. Arguments as in `d_step`;
+    `forward` is a pass of this generator on this batch, by default a new one.
     """
     batch = gan.normalize(batch)
     keys = update_keys(state.key, state.g.updates, G_TAGS)
-
-    def generate(params: PyTree) -> tuple[Generated, PyTree]:
-        g = {"params": params, "batch_stats": state.g.batch_stats}
-        return gan.generate(g, batch, keys)
+    if forward is None:
+        forward = generator_forward(gan, state, batch)
 
     def loss_fn(generated: Generated) -> tuple[Array, Metrics]:
         return gan.g_loss(state.d.variables, batch, generated, keys, state.step)
 
-    generated, vjp_fn, stats = jax.vjp(generate, state.g.params, has_aux=True)
     gradient = jax.grad(loss_fn, has_aux=True, allow_int=True)
-    generated_grads, metrics = gradient(generated)
-    (grads,) = vjp_fn(generated_grads)
-    grads, stats, metrics = gan.pmean((grads, stats, metrics))
+    generated_grads, metrics = gradient(forward.generated)
+    (grads,) = forward.vjp_fn(generated_grads)
+    grads, stats, metrics = gan.pmean((grads, forward.batch_stats, metrics))
     g = apply_gradients(gan.g_optimizer, state.g, grads, stats)
     batch_size = len(jax.tree.leaves(batch)[0]) * gan.num_devices()
     g_ema = gan.ema.update(state.g_ema, g.variables, state.step, batch_size)
@@ -117,12 +127,21 @@ def simultaneous_step(
     gan: Gan, state: TrainState, batch: Batch
 ) -> tuple[TrainState, Metrics]:
     """An update of each player from the same state, on the same generated samples."""
-    # g_step repeats this forward pass; the compiler merges the two.
-    keys = update_keys(state.key, state.g.updates, G_TAGS)
-    generated, _ = gan.generate(state.g.variables, batch, keys)
-    after_d, d_metrics = d_step(gan, state, batch, generated)
-    after_g, g_metrics = g_step(gan, state, batch)
+    forward = generator_forward(gan, state, batch)
+    after_d, d_metrics = d_step(gan, state, batch, forward.generated)
+    after_g, g_metrics = g_step(gan, state, batch, forward)
     return after_g.replace(d=after_d.d), d_metrics | g_metrics
+
+
+def generator_forward(gan: Gan, state: TrainState, batch: Batch) -> Forward:
+    """The pass of the generator that its next update differentiates."""
+    keys = update_keys(state.key, state.g.updates, G_TAGS)
+
+    def generate(params: PyTree) -> tuple[Generated, PyTree]:
+        g = {"params": params, "batch_stats": state.g.batch_stats}
+        return gan.generate(g, batch, keys)
+
+    return Forward(*jax.vjp(generate, state.g.params, has_aux=True))
 
 
 def update_keys(key: Key[Array, ""], updates: Int[Array, ""], tags: Keys) -> Keys:
