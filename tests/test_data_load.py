@@ -21,6 +21,7 @@ def gaussian(options):
     return data.make_dataset(x[:150], labels[:150], x[150:], labels[150:], **names)
 
 
+@pytest.mark.slow
 def test_wrong_image_shape_is_refused(mnist, data_dir):
     wrong = DataOptions(
         data_dir=str(data_dir), manual_dir=MNIST_DIR, image_shape=(32, 32, 1)

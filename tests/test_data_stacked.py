@@ -3,12 +3,14 @@
 import dataclasses
 
 import numpy as np
+import pytest
 from helpers import MNIST_DIR
 
 from ganjax import data
 from ganjax.data import DataOptions
 
 
+@pytest.mark.slow
 def test_every_digit_occurs_once_in_each_channel(mnist, data_dir):
     options = DataOptions(
         name="stacked_mnist",

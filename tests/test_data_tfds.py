@@ -25,6 +25,7 @@ FILES = [
 ]
 
 
+@pytest.mark.slow
 def test_genuine_mnist(mnist, data_dir):
     """Through TFDS where the files are available; else the embedded digits."""
     if not MNIST_DIR:

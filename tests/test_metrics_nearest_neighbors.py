@@ -5,6 +5,8 @@ import pytest
 
 from ganjax.metrics.nearest_neighbors import find_neighbors, memorization_test
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def digits(mnist):

@@ -12,6 +12,8 @@ from jax.scipy import stats
 from ganjax import theory
 from ganjax.losses import LOSSES
 
+pytestmark = pytest.mark.slow
+
 X = jnp.linspace(-12.0, 20.0, 4001)
 close = partial(np.testing.assert_allclose, rtol=0, atol=2e-6)
 
