@@ -24,7 +24,12 @@ from ganjax.options import build
 from ganjax.writers import read_jsonl
 
 RESULTS = Path(__file__).parent / "results"
-QUIET = {"log_every": 50, "sample_every": 500, "checkpoint_every": 0, "max_to_keep": 1}
+QUIET = {
+    "log_every": 50,
+    "sample_every": 500,
+    "checkpoint_every": 5000,
+    "max_to_keep": 1,
+}
 Row = TypeVar("Row")
 Metrics = dict[str, Any]
 

@@ -34,6 +34,7 @@ DCGAN = {
     "discriminator.channels": (64, 128),
     "generator.kernel": 5,
     "discriminator.kernel": 5,
+    "discriminator.norm": "none",
 }
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mlp_l1": ("configs/mlp_l1.py", {}),

@@ -42,6 +42,20 @@ def grid(
     return canvas
 
 
+def side_by_side(
+    left: UInt8[np.ndarray, "h w C"], right: UInt8[np.ndarray, "H W C"], gap: int = 8
+) -> UInt8[np.ndarray, "height width C"]:
+    """Two images beside each other on white, aligned at the top."""
+    height = max(len(left), len(right))
+    padding = [((0, height - len(x)), (0, 0), (0, 0)) for x in (left, right)]
+    space = np.full((height, gap, left.shape[-1]), 255, np.uint8)
+    padded = [
+        np.pad(x, p, constant_values=255)
+        for x, p in zip((left, right), padding, strict=True)
+    ]
+    return np.concatenate([padded[0], space, padded[1]], axis=1)
+
+
 def save_png(path: Path, image: UInt8[np.ndarray, "H W C"], scale: int = 1) -> None:
     """Writes an image of 1 or 3 channels, each pixel enlarged to scale × scale."""
     from PIL import Image

@@ -153,7 +153,8 @@ def diagnostics(
 
     Returns:
       Scalars: cross-entropies `real_loss` and `fake_loss`, probabilities `d_real` and
-      `d_fake`, and `distance` for a critic.
+      `d_fake`, the fraction `d_accuracy` of samples that D classifies correctly, and
+      `distance` for a critic.
     """
     real, fake = real_logits - loss.threshold, fake_logits - loss.threshold
     metrics = {}
@@ -167,4 +168,5 @@ def diagnostics(
         "fake_loss": jnp.mean(softplus(fake)),
         "d_real": jnp.mean(sigmoid(real)),
         "d_fake": jnp.mean(sigmoid(fake)),
+        "d_accuracy": (jnp.mean(real > 0) + jnp.mean(fake < 0)) / 2,
     }

@@ -23,7 +23,7 @@ from ganjax.config import diff, flatten, to_json
 from ganjax.errors import UserError
 from ganjax.evaluate import make_scorer
 from ganjax.files import make_folder, write_text
-from ganjax.gan import Gan
+from ganjax.gan import Batch, Gan
 from ganjax.gans import GROUPS, make_gan
 from ganjax.options import Count, PositiveInt, Range, build, option_names
 from ganjax.sampling import sample, sample_grid
@@ -46,6 +46,7 @@ class Run:
     seed: Annotated[int, Range(0, 2**32 - 1)] = 0  # of parameters, noise and data order
     num_steps: Count = 3000  # generator updates
     batch_size: PositiveInt = 64  # images, over all devices together
+    num_examples: Count = 0  # train on the first this many examples; 0: on all
     log_every: Count = 10
     sample_every: Count = 250
     sample_num: PositiveInt = 64  # images in a grid
@@ -94,7 +95,7 @@ def train_and_evaluate(
         options = build(data.DataOptions, config.data.to_dict(), "config.data")
         dataset = data.load(options)
     print(f"data: {dataset.describe()}", flush=True)
-    examples = gan.examples(dataset)
+    examples = first_examples(gan.examples(dataset), run.num_examples)
     metadata = {"config": to_json(config), "data": dataset.identity.to_dict()}
     checkpoints = Checkpoints(workdir, run.max_to_keep)
     state = restore_or_init(gan, run, checkpoints, metadata)
@@ -106,6 +107,7 @@ def train_and_evaluate(
     train_chunk = parallel.make_train_chunk(gan, chunk)
     train_data = parallel.replicate(examples)
     num_examples = len(jax.tree.leaves(examples)[0])
+    real = gan.image(jax.tree.map(lambda x: x[: run.sample_num], examples))
     grid_key = jax.random.fold_in(jax.random.key(run.seed), GRID_TAG)
 
     def indices(step: int, n: int) -> np.ndarray:
@@ -127,11 +129,14 @@ def train_and_evaluate(
         Writer(workdir, step, run.num_steps, run.batch_size) as writer,
         StopSignal() as stop,
     ):
-        if step == 0 and run.sample_every:
+
+        def save_samples() -> None:
             with writer.paused():
-                first = jax.tree.map(lambda x: x[: run.sample_num], examples)
-                writer.real(gan.image(first))
-                writer.samples(step, sample_grid(gan, state, run.sample_num, grid_key))
+                image = sample_grid(gan, state, run.sample_num, grid_key)
+                writer.samples(step, image, real)
+
+        if step == 0 and run.sample_every:
+            save_samples()
         while step < run.num_steps and not stop.requested:
             n = min(chunk, run.steps_to_next_event(step))
             state, metrics = train_chunk(state, train_data, indices(step, n), n)
@@ -140,9 +145,7 @@ def train_and_evaluate(
             if run.due("log_every", step):
                 writer.publish(step)
             if run.due("sample_every", step):
-                with writer.paused():
-                    image = sample_grid(gan, state, run.sample_num, grid_key)
-                    writer.samples(step, image)
+                save_samples()
             if best and run.due("evaluate_every", step):
                 with writer.paused():
                     samples = sample(gan, state, num=run.evaluate_num, key=grid_key)
@@ -165,6 +168,18 @@ def describe_devices() -> str:
         f"ganjax {ganjax.__version__}, jax {jax.__version__} on "
         f"{jax.default_backend().upper()}: {len(devices)} device{plural} ({kind})"
     )
+
+
+def first_examples(examples: Batch, num: int) -> Batch:
+    """The first `num` examples; all for 0.
+
+    Raises:
+      UserError: there are fewer.
+    """
+    available = len(jax.tree.leaves(examples)[0])
+    if num > available:
+        raise UserError(f"config.num_examples={num}: expected at most {available}")
+    return jax.tree.map(lambda x: x[:num], examples) if num else examples
 
 
 def restore_or_init(
@@ -211,7 +226,14 @@ def resume_fields(gan: Gan, config: Mapping[str, Any]) -> set[str]:
     The data are compared by their hash. The number of steps is among the fields if a
     schedule depends on it.
     """
-    fields = {"seed", "batch_size", "gan", *option_names(type(gan)), *GROUPS}
+    fields = {
+        "seed",
+        "batch_size",
+        "num_examples",
+        "gan",
+        *option_names(type(gan)),
+        *GROUPS,
+    }
     fields -= gan.RESUMABLE
     if any(field.endswith(".start") for field in flatten(config)):
         fields.add("num_steps")

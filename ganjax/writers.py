@@ -17,7 +17,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from ganjax.errors import UserError
 from ganjax.files import write_text
-from ganjax.images import save_gif, save_png
+from ganjax.images import save_gif, save_png, side_by_side
 
 # Metric -> TensorBoard tag; other metrics appear under their own names.
 TAGS = {
@@ -28,6 +28,7 @@ TAGS = {
     "distance": "Critic/distance",
     "d_real": "Probability/D(x)",
     "d_fake": "Probability/D(G(z))",
+    "d_accuracy": "Probability/accuracy of D",
     "images_per_second": "Speed/images_per_second",
 }
 # Metric -> name and format in the progress bar.
@@ -38,6 +39,7 @@ BAR = {
     "fake_loss": ("fake", ".3f"),
     "g_loss": ("loss G", ".3f"),
     "l1": ("L1", ".3f"),
+    "l2": ("L2", ".3f"),
     "d_real": ("D(x)", ".2f"),
     "d_fake": ("D(G(z))", ".2f"),
 }
@@ -175,16 +177,17 @@ class Writer:
         text = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
         self.bar.write(f"step {step}: {text}")
 
-    def samples(self, step: int, image: np.ndarray) -> None:
-        """Writes samples/step_XXXXXX.png, samples.png and the TensorBoard image."""
+    def samples(self, step: int, image: np.ndarray, real: np.ndarray) -> None:
+        """Writes samples, and beside them training data to compare with.
+
+        As samples/step_XXXXXX.png, samples.png, comparison.png (real data on the left)
+        and TensorBoard images.
+        """
         for name in (f"samples/step_{step:06d}.png", "samples.png"):
             save_png(self.workdir / name, image, scale=2)
-        self.board.image(step, "samples", self.workdir / "samples.png")
-
-    def real(self, image: np.ndarray) -> None:
-        """Writes real.png, training data to compare samples with."""
-        save_png(self.workdir / "real.png", image, scale=2)
-        self.board.image(self.step, "real", self.workdir / "real.png")
+        save_png(self.workdir / "comparison.png", side_by_side(real, image), scale=2)
+        for name in ("samples", "comparison"):
+            self.board.image(step, name, self.workdir / f"{name}.png")
 
     def frames(self) -> dict[int, Path]:
         """The files of samples by step, in that order."""
@@ -209,7 +212,7 @@ class Writer:
         state = "done" if done else "stopped; the same command resumes"
         print(
             f"{state}: step {self.step}/{self.num_steps}{speed}, trained on {data}\n"
-            f"{self.workdir}: samples.png real.png curves.png progress.gif samples/ "
+            f"{self.workdir}: samples.png comparison.png curves.png progress.gif samples/ "
             "checkpoints/ metrics.jsonl config.json, and TensorBoard events",
             flush=True,
         )

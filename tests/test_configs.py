@@ -11,8 +11,11 @@ from ganjax.configs.loss import SETTINGS
 pytestmark = pytest.mark.slow
 
 CONFIGS = [
+    "cnn.py",
+    "cnn.py:minimax",
     "conditional.py",
     "dcgan.py",
+    "dcgan.py:non_saturating",
     "goodfellow2014.py",
     "goodfellow2014.py:minimax",
     "image_folder.py",
@@ -58,29 +61,62 @@ def test_config_trains(name):
     assert (images[0] != images[1]).any()  # z matters
 
 
-def num_params(config_name, player):
-    gan = ganjax.make_gan(ganjax.load_config(f"{ROOT}/configs/{config_name}"))
-    state = jax.eval_shape(lambda: ganjax.init_state(gan, jax.random.key(0)))
-    return sum(x.size for x in jax.tree.leaves(getattr(state, player).params))
-
-
 def dense(*widths):
+    """Weights and biases of layers of these widths."""
     return sum((a + 1) * b for a, b in zip(widths, widths[1:], strict=False))
 
 
-def test_layers_are_those_of_the_sources():
-    """Parameter counts from the published layer widths, by hand."""
-    # A norm brings scale and bias, and replaces the dense layer's bias: + width each.
-    widths = (128, 256, 512, 1024)
-    expected = dense(96, *widths, 784) + sum(widths)
-    assert num_params("mlp_l1.py", "g") == expected
-    expected = dense(784, 512, 256, 128, 64, 32, 1)
-    assert num_params("mlp_l1.py", "d") == expected
-    expected = dense(100, 1200, 1200, 784)
-    assert num_params("goodfellow2014.py", "g") == expected
-    expected = dense(784, 1200) + dense(240, 1200) + dense(240, 1)
-    assert num_params("goodfellow2014.py", "d") == expected
-    conv = 100 * 7 * 7 * 256 + 2 * 256 + 16 * 256 * 128 + 2 * 128 + 49 * 128 + 1
-    assert num_params("dcgan.py", "g") == conv
-    conv = 16 * 64 + 64 + 16 * 64 * 128 + 128 + 7 * 7 * 128 + 1
-    assert num_params("dcgan.py", "d") == conv
+def conv(inputs, outputs, kernel=4):
+    """Weights of a convolution, without biases."""
+    return kernel**2 * inputs * outputs
+
+
+# BatchNorm has a scale and a shift for each feature; the layer before it has no bias.
+HIDDEN = (128, 256, 512, 1024)
+MLP_L1 = dense(96, *HIDDEN, 784) + sum(HIDDEN), dense(784, 512, 256, 128, 64, 32, 1)
+WALKTHROUGH = dense(64, 64, *HIDDEN, 784), dense(784, 1024, 512, 256, 128, 1)
+MAXOUT = dense(784, 5 * 240) + dense(240, 5 * 240) + dense(240, 1)
+GOODFELLOW = dense(100, 1200, 1200, 784), MAXOUT
+# The dense layer of G has a bias, since a ReLU is between it and its BatchNorm.
+DCGAN = (
+    dense(100, 7 * 7 * 256) + 2 * 256 + conv(256, 128) + 2 * 128 + conv(128, 1, 7) + 1,
+    conv(1, 64) + 64 + conv(64, 128) + 128 + dense(7 * 7 * 128, 1),
+)
+CNN_G = (
+    (32 * 128 + 2 * 128)
+    + (128 * 7 * 7 * 32 + 2 * 32)
+    + (conv(32, 16) + 2 * 16)
+    + (conv(16, 1) + 1)
+)
+CNN_D = conv(1, 16) + 16 + conv(16, 32) + 32 + dense(7 * 7 * 32, 128, 1)
+CNN = CNN_G, CNN_D + 32 + 128  # BatchNorm in D, but not after its first layer
+PARAMETERS = {
+    "mlp_l1.py": MLP_L1,
+    "mlp_l1.py:walkthrough": WALKTHROUGH,
+    "goodfellow2014.py": GOODFELLOW,
+    "goodfellow2014.py:minimax": GOODFELLOW,
+    "dcgan.py": DCGAN,
+    "dcgan.py:non_saturating": DCGAN,
+    "cnn.py": CNN,
+    "cnn.py:minimax": CNN,
+    "loss.py:minimax": CNN,
+    "loss.py:non_saturating": CNN,
+    "loss.py:lsgan": CNN,
+    "loss.py:wgan": CNN,
+    "loss.py:wgan_gp": (CNN_G, CNN_D),
+    "loss.py:dragan": (CNN_G, CNN_D),
+    "loss.py:hinge": (CNN_G, CNN_D),
+    "loss.py:r3gan": (CNN_G, CNN_D),
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_networks_have_the_layers_of_their_source(name):
+    """Numbers of parameters from the widths that the sources give."""
+    gan = ganjax.make_gan(ganjax.load_config(f"{ROOT}/configs/{name}"))
+    state = jax.eval_shape(lambda: ganjax.init_state(gan, jax.random.key(0)))
+    counts = tuple(
+        sum(x.size for x in jax.tree.leaves(player.params))
+        for player in (state.g, state.d)
+    )
+    assert counts == PARAMETERS[name]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from ganjax.losses import LOSSES, with_label_smoothing, with_weights
+from ganjax.losses import LOSSES, diagnostics, with_label_smoothing, with_weights
 
 REAL, FAKE = np.array([2.0, -1.0]), np.array([0.5, -3.0])
 LOGITS = jnp.asarray(REAL), jnp.asarray(FAKE)
@@ -98,3 +98,17 @@ def test_one_sided_smoothing():
     expected = -0.9 * log_sigmoid(REAL) - 0.1 * log_sigmoid(-REAL) - log_sigmoid(-FAKE)
     loss = with_label_smoothing(LOSSES["non_saturating"], 0.1)
     np.testing.assert_allclose(loss.d(*LOGITS), expected, rtol=1e-6)
+
+
+def test_accuracy_of_d_counts_the_logits_on_the_right_side():
+    """Three logits of real and three of generated images, some on the wrong side."""
+    three, four = jnp.array([2.0, -1.0, 3.0]), jnp.array([0.5, -3.0, -1.0])
+    for name, expected in {
+        "non_saturating": 2 / 3,  # at 0: 2 and 3, −3 and −1
+        "lsgan": 2 / 3,  # at 0.5: 2 and 3, −3 and −1; 0.5 itself is undecided
+        # From the mean of the other side: 2, −1, 3 from −3.5 / 3; 0.5, −3, −1 from 4/3
+        "wgan": 1.0,
+        "relativistic": 1.0,
+    }.items():
+        accuracy = diagnostics(LOSSES[name], three, four)["d_accuracy"]
+        np.testing.assert_allclose(accuracy, expected, rtol=1e-6, err_msg=name)

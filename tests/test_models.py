@@ -11,7 +11,7 @@ from flax import linen as nn
 from helpers import assert_close
 
 from ganjax.models import DISCRIMINATORS, GENERATORS
-from ganjax.models.layers import ACTIVATIONS, Norm
+from ganjax.models.layers import ACTIVATIONS, INITIALIZERS, ConvTranspose, Norm
 
 IMAGES = jax.random.normal(jax.random.key(9), (16, 8, 8, 1))
 VALUES = np.array([-2.0, -0.5, 0.0, 1.0, 3.0], np.float32)
@@ -22,6 +22,7 @@ CURVES = {
     # x Φ(x): the exact form, where that of tanh has .841192 at 1.
     "gelu": [x * (1 + erf(x / 2**0.5)) / 2 for x in VALUES.tolist()],
     "tanh": [-0.9640276, -0.4621172, 0.0, 0.7615942, 0.9950548],
+    "linear": [-2.0, -0.5, 0.0, 1.0, 3.0],
 }
 
 
@@ -177,3 +178,64 @@ def test_momentum_reaches_batchnorm(table, name):
         moves.append(jax.tree.map(jnp.subtract, new["batch_stats"], old))
     assert_close(moves[0], jax.tree.map(lambda x: 4 * x, moves[1]), 1e-3, 1e-5)
     assert min(float(jnp.abs(x).max()) for x in jax.tree.leaves(moves[1])) > 1e-3
+
+
+def test_an_activation_of_dense_layers_comes_before_batch_norm():
+    """Dense, ReLU, BatchNorm with a large epsilon, activation: by hand."""
+    module = GENERATORS["dcgan"](
+        image_shape=(4, 4, 1),
+        channels=(3,),
+        hidden=(),
+        epsilon=0.5,
+        dense_activation=nn.relu,
+        activation=jnp.tanh,
+    )
+    z = jax.random.normal(jax.random.key(1), (6, 5))
+    variables = module.init(jax.random.key(0), z)
+    bias = jax.random.normal(jax.random.key(2), (12,))
+    variables["params"]["Dense_0"]["bias"] = bias
+    seen = []
+
+    def look(call, args, kwargs, context):
+        if isinstance(context.module, ConvTranspose):
+            seen.append(np.asarray(args[0]))
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(look):
+        module.apply(variables, z, mutable=["batch_stats"])
+    x = np.maximum(affine(z, variables["params"]["Dense_0"]), 0).reshape(-1, 3)
+    x = (x - x.mean(0)) / np.sqrt(x.var(0) + 0.5)
+    expected = np.tanh(x).reshape(6, 2, 2, 3)
+    np.testing.assert_allclose(seen[0], expected, rtol=1e-4, atol=1e-5)
+
+
+# Standard deviation of kernels from the number of inputs and outputs of a neuron:
+# arXiv:1502.01852, equation 10, and Glorot and Bengio (2010), equation 16. The last
+# layer of a discriminator has no activation behind it.
+SPREAD = {
+    "he_normal": lambda i, o, last: (1 / i if last else 2 / i) ** 0.5,
+    "glorot_uniform": lambda i, o, last: (2 / (i + o)) ** 0.5,
+}
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_kernels_start_with_the_spread_of_their_initializer(name):
+    init = INITIALIZERS[name]
+    networks = {
+        GENERATORS["dcgan"](image_shape=(8, 8, 1), kernel_init=init): (16, 64),
+        DISCRIMINATORS["dcgan"](kernel_init=init): IMAGES.shape,
+    }
+    assert SPREAD.keys() == INITIALIZERS.keys()
+    for module, shape in networks.items():
+        params = module.init(jax.random.key(0), jnp.zeros(shape))["params"]
+        for path, kernel in jax.tree_util.tree_leaves_with_path(params):
+            if kernel.ndim == 1:
+                continue
+            area = kernel[..., 0, 0].size
+            inputs, outputs = (area * n for n in kernel.shape[-2:])
+            last = "Logit" in jax.tree_util.keystr(path)
+            expected = SPREAD[name](inputs, outputs, last)
+            error = 3 / (2 * kernel.size) ** 0.5  # three standard errors, relative
+            np.testing.assert_allclose(np.std(kernel), expected, rtol=error)
+            if name == "glorot_uniform":
+                assert np.abs(kernel).max() <= 3**0.5 * expected

@@ -41,7 +41,7 @@ def test_a_gan_from_outside_the_package_trains_resumes_and_samples(tmp_path):
     rows = read_jsonl(tmp_path / "halves/metrics.jsonl")
     assert [row["step"] for row in rows] == list(range(100, 2001, 100))
     assert "r1" in rows[0]
-    with Image.open(tmp_path / "whole/real.png") as image:
+    with Image.open(tmp_path / "whole/comparison.png") as image:
         assert np.asarray(image).std() > 0
     config = json.loads((tmp_path / "whole/config.json").read_text())
     assert config["data"]["name"] == "numbers"

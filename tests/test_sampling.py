@@ -49,3 +49,10 @@ def test_sample_scale_multiplies_z():
     )
     np.testing.assert_allclose(still, still[labels], atol=1)
     assert np.abs(still[0] - still[1]).max() > 1
+
+
+def test_images_side_by_side_are_aligned_at_the_top_on_white():
+    left, right = np.zeros((2, 3, 1), np.uint8), np.full((1, 2, 1), 7, np.uint8)
+    expected = [[0, 0, 0, 255, 7, 7], [0, 0, 0, 255, 255, 255]]
+    both = images.side_by_side(left, right, gap=1)
+    np.testing.assert_array_equal(both[..., 0], expected)

@@ -27,9 +27,16 @@ def state(gan):
     return ganjax.init_state(gan, jax.random.key(0))
 
 
-def test_l1_term_enters_the_generator_gradient_with_its_weight():
-    """A weight w moves gradient descent by another −rate·w·∇ mean |G(z) − x|."""
-    gans = {w: small_sgd_gan(**DENSE, l1=float(w)) for w in (0, 10, 100)}
+# d/dy of |y| and y²
+SLOPES = {"l1": (jnp.abs, jnp.sign), "l2": (jnp.square, lambda y: 2 * y)}
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_l1_and_l2_terms_enter_the_generator_gradient_with_their_weight(name):
+    """A weight w moves gradient descent by another −rate·w·∇ mean f(G(z) − x)."""
+    distance, derivative = SLOPES[name]
+    weights = (0, 10, 100)
+    gans = {w: small_sgd_gan(**DENSE, **{name: float(w)}) for w in weights}
     gan = gans[0]
     state = ganjax.init_state(gan, jax.random.key(0))
     after = {w: ganjax.g_step(g, state, BATCHES[0]) for w, g in gans.items()}
@@ -41,10 +48,12 @@ def test_l1_term_enters_the_generator_gradient_with_its_weight():
 
     fake, vjp_fn = jax.vjp(generate, state.g.params)
     difference = fake - real
-    (slope,) = vjp_fn(jnp.sign(difference) / difference.size)
+    (slope,) = vjp_fn(derivative(difference) / difference.size)
     for w in (10, 100):
         params, metrics = after[w][0].g.params, after[w][1]
-        np.testing.assert_allclose(metrics["l1"], np.abs(difference).mean(), rtol=1e-5)
+        np.testing.assert_allclose(
+            metrics[name], distance(difference).mean(), rtol=1e-5
+        )
         moved = jax.tree.map(jnp.subtract, params, after[0][0].g.params)
         expected = jax.tree.map(lambda g, w=w: -RATE * w * g, slope)
         assert relative_error(moved, expected) < 1e-3

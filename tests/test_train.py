@@ -43,6 +43,26 @@ def test_stopped_and_resumed_equals_never_stopped(config, tmp_path, mnist):
     assert steps == [5, 10, 13, 15, 20, 24]
 
 
+def test_training_on_the_first_examples_is_training_on_them_alone(config, tmp_path):
+    rng = np.random.default_rng(0)
+    pixels, labels = rng.integers(0, 256, (60, 28, 28, 1), np.uint8), np.zeros(60, int)
+
+    def data(num):
+        arrays = pixels[:num], labels[:num], pixels, labels
+        return ganjax.make_dataset(*arrays, name="noise", source="rng")
+
+    quick = {"num_steps": 3, "checkpoint_every": 0}
+    few, workdir = config(**quick), tmp_path / "first"
+    expected = train.train_and_evaluate(few, tmp_path / "alone", data(20))
+    first = config(**quick, num_examples=20)
+    assert_identical(train.train_and_evaluate(first, workdir, data(60)), expected)
+    with pytest.raises(ganjax.UserError, match="num_examples: 20 -> 30"):
+        train.train_and_evaluate(config(**quick, num_examples=30), workdir, data(60))
+    with pytest.raises(ganjax.UserError, match="num_examples=61: expected at most 60"):
+        many = config(**quick, num_examples=61)
+        train.train_and_evaluate(many, tmp_path / "many", data(60))
+
+
 HALVES = """
 import os, sys
 sys.path.insert(0, sys.argv[2])
@@ -85,13 +105,19 @@ def test_files_of_a_run(config, tmp_path, mnist, capsys):
     assert "on CPU: 2 devices" in out and mnist.describe() in out
     assert str(workdir) in out.splitlines()[-1]
     made = {path.name for path in workdir.iterdir()}
-    with Image.open(workdir / "real.png") as real:
-        expected = images.grid(mnist.train["images"][:64]).repeat(2, 0).repeat(2, 1)
-        np.testing.assert_array_equal(np.asarray(real), expected[..., 0])
+    real = images.grid(mnist.train["images"][:64]).repeat(2, 0).repeat(2, 1)
+    with (
+        Image.open(workdir / "comparison.png") as both,
+        Image.open(workdir / "samples.png") as samples,
+    ):
+        gap = np.full((len(real), 16), 255)
+        expected = np.concatenate([real[..., 0], gap, np.asarray(samples)], axis=1)
+        np.testing.assert_array_equal(np.asarray(both), expected)
     assert {"samples.png", "curves.png", "progress.gif", "config.json"} <= made
     events = EventAccumulator(str(workdir)).Reload()
     assert [row.step for row in events.Scalars("Loss/real")] == [5, 10, 15, 20]
-    assert [row.step for row in events.Images("samples")] == [0, 10, 20]
+    for tag in ("samples", "comparison"):
+        assert [row.step for row in events.Images(tag)] == [0, 10, 20]
     pictures = sorted(path.name for path in (workdir / "samples").iterdir())
     assert pictures == [f"step_{step:06d}.png" for step in (0, 10, 20)]
     checkpoints = [int(path.name) for path in (workdir / "checkpoints").iterdir()]

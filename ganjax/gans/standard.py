@@ -71,9 +71,9 @@ class Standard(Gan):
     # Standard deviation of Gaussian noise on all that D sees (arXiv:1610.04490), on
     # the scale of the generator's range.
     instance_noise: Number = 0.0
-    l1: NonNegative = (
-        0.0  # weight of mean |G(z) − x|, unpaired, in the generator's loss
-    )
+    # Weights of mean |G(z) − x| and mean (G(z) − x)², unpaired, in G's loss.
+    l1: NonNegative = 0.0
+    l2: NonNegative = 0.0
     prior: Prior = Prior()
     num_classes: Count = 0  # 0: unconditional
     # z of samples, relative to training: below 1 more fidelity and less diversity,
@@ -195,10 +195,14 @@ class Standard(Gan):
         )
         loss = jnp.mean(self.loss.g(real_logits, fake_logits))
         metrics = {"g_loss": loss}
+        # Unpaired, so their minimizers are the median and the mean of each pixel,
+        # whatever z is.
         if self.l1:
-            # Unpaired, so its minimizer is the median of each pixel, whatever z is.
             metrics["l1"] = jnp.mean(jnp.abs(generated - images))
             loss += self.l1 * metrics["l1"]
+        if self.l2:
+            metrics["l2"] = jnp.mean((generated - images) ** 2)
+            loss += self.l2 * metrics["l2"]
         return loss, metrics
 
     def sample(

@@ -15,19 +15,20 @@ from jaxtyping import Array, Float, Int
 from ganjax.errors import UserError
 from ganjax.models.layers import (
     ACTIVATIONS,
+    INITIALIZERS,
     OUTPUTS,
     Conv,
     ConvTranspose,
+    Initializers,
     Logit,
     Norm,
     Output,
     WithLabel,
 )
-from ganjax.options import Count, PositiveInt, Rate, Widths, choice, given
+from ganjax.options import Count, NonNegative, PositiveInt, Rate, Widths, choice, given
 
 Activation = Callable[[jax.Array], jax.Array]
 Labels = Int[Array, " B"] | None
-he_normal = nn.initializers.he_normal()
 
 
 def check_sizes(network: str, channels: Widths, kernel: int, stride: int) -> None:
@@ -50,7 +51,10 @@ class Generator(nn.Module):
     stride: PositiveInt = 2  # growth per feature map
     norm: Literal["none", "batch"] = "batch"
     momentum: Rate = 0.9  # weight of the old running statistics in an update
+    epsilon: NonNegative = 1e-5  # added to the variance by BatchNorm
     activation: Activation = choice(ACTIVATIONS, "leaky_relu")
+    dense_activation: Activation = choice(ACTIVATIONS, "linear")  # before the norm
+    kernel_init: Initializers = choice(INITIALIZERS, "he_normal")
     output: Output = choice(OUTPUTS, "tanh")
     output_kernel: Count = 0  # side of the last kernel; 0: as the others
     num_classes: int = given(0)
@@ -65,25 +69,31 @@ class Generator(nn.Module):
         if self.num_classes:
             z = WithLabel(self.num_classes)(z, labels)
         for features in self.hidden:
-            z = self.finish(self.dense(features)(z), train)
-        x = self.dense(prod(start))(z).reshape(-1, *start)
+            z = self.finish(self.dense(features, z), train)
+        x = self.dense(prod(start), z).reshape(-1, *start)
         x = self.finish(x, train)
         for features in self.channels[1:]:
             bias = self.norm == "none"
-            grow = ConvTranspose(features, self.kernel, self.stride, self.conv, bias)
-            x = self.finish(grow(x), train)
+            x = self.finish(self.grow(features, self.kernel, bias)(x), train)
         kernel = self.output_kernel or self.kernel
-        last = ConvTranspose(channels, kernel, self.stride, self.conv)
-        return self.output.activation(last(x))
+        return self.output.activation(self.grow(channels, kernel, bias=True)(x))
 
-    def dense(self, features: int) -> nn.Dense:
-        """A dense layer; BatchNorm has a bias of its own and would cancel this one."""
-        return nn.Dense(features, self.norm == "none", kernel_init=he_normal)
+    def dense(self, features: int, z: Array) -> Array:
+        """A dense layer, which has a bias unless BatchNorm would cancel it."""
+        bias = self.norm == "none" or self.dense_activation != ACTIVATIONS["linear"]
+        init = self.kernel_init.hidden
+        dense = nn.Dense(features, use_bias=bias, kernel_init=init)
+        return self.dense_activation(dense(z))
+
+    def grow(self, features: int, kernel: int, bias: bool) -> ConvTranspose:
+        """A transposed convolution that multiplies the resolution by the stride."""
+        conv, init = self.conv, self.kernel_init.hidden
+        return ConvTranspose(features, kernel, self.stride, conv, bias, init)
 
     def finish(self, x: Array, train: bool) -> Array:
         """Normalization and activation."""
         if self.norm == "batch":
-            x = Norm(self.momentum, self.axis_name)(x, train)
+            x = Norm(self.momentum, self.epsilon, self.axis_name)(x, train)
         return self.activation(x)
 
     def start_shape(self) -> tuple[int, int, int]:
@@ -116,6 +126,7 @@ class Discriminator(nn.Module):
     norm: Literal["none", "batch", "spectral"] = "none"  # spectral: arXiv:1802.05957
     momentum: Rate = 0.9
     activation: Activation = choice(ACTIVATIONS, "leaky_relu")
+    kernel_init: Initializers = choice(INITIALIZERS, "he_normal")
     dropout: Rate = 0.0
     softmax: bool = False  # over two classes, real and generated
     num_classes: int = given(0)
@@ -127,16 +138,18 @@ class Discriminator(nn.Module):
         self, x: Float[Array, "B H W C"], train: bool = True, labels: Labels = None
     ) -> Float[Array, " B"]:
         check_sizes("discriminator", self.channels, self.kernel, self.stride)
+        init = self.kernel_init.hidden
         for i, features in enumerate(self.channels):
             norm = self.norm == "batch" and i > 0  # arXiv:1511.06434, section 3
-            conv = Conv(features, self.kernel, self.stride, self.conv, not norm)
+            conv = Conv(features, self.kernel, self.stride, self.conv, not norm, init)
             x = self.finish(self.run_layer(conv, train, x), train, norm)
         x = x.reshape(x.shape[0], -1)
         for features in self.hidden:
             norm = self.norm == "batch"
-            dense = nn.Dense(features, not norm, kernel_init=he_normal)
+            dense = nn.Dense(features, not norm, kernel_init=init)
             x = self.finish(self.run_layer(dense, train, x), train, norm)
-        return self.run_layer(Logit(self.num_classes, self.softmax), train, x, labels)
+        logit = Logit(self.num_classes, self.softmax, self.kernel_init.logit)
+        return self.run_layer(logit, train, x, labels)
 
     def run_layer(
         self, layer: nn.Module, train: bool, x: Array, *labels: Labels
@@ -150,6 +163,6 @@ class Discriminator(nn.Module):
     def finish(self, x: Array, train: bool, norm: bool) -> Array:
         """Normalization, activation and dropout."""
         if norm:
-            x = Norm(self.momentum, self.axis_name)(x, train)
+            x = Norm(self.momentum, axis_name=self.axis_name)(x, train)
         x = self.activation(x)
         return nn.Dropout(self.dropout, deterministic=not train)(x)

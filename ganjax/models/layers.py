@@ -21,6 +21,25 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "keras_leaky_relu": partial(nn.leaky_relu, negative_slope=0.3),  # its default
     "gelu": partial(nn.gelu, approximate=False),  # as PyTorch's default
     "tanh": jnp.tanh,
+    "linear": lambda x: x,
+}
+Initializer = Callable[..., jax.Array]
+
+
+class Initializers(NamedTuple):
+    """How a network's kernels start."""
+
+    hidden: Initializer
+    logit: Initializer  # of the discriminator's last layer
+
+
+INITIALIZERS = {
+    "he_normal": Initializers(
+        nn.initializers.he_normal(), nn.initializers.lecun_normal()
+    ),
+    "glorot_uniform": Initializers(  # Keras's default
+        nn.initializers.glorot_uniform(), nn.initializers.glorot_uniform()
+    ),
 }
 
 
@@ -75,6 +94,7 @@ class Norm(nn.Module):
     """
 
     momentum: float = 0.9
+    epsilon: float = 1e-5  # added to the variance
     axis_name: str | None = None
 
     @nn.compact
@@ -82,6 +102,7 @@ class Norm(nn.Module):
         return nn.BatchNorm(
             use_running_average=not train,
             momentum=self.momentum,
+            epsilon=self.epsilon,
             axis_name=self.axis_name,
         )(x)
 

@@ -54,7 +54,7 @@ class Generator(nn.Module):
             # BatchNorm has a bias of its own and would cancel this one.
             z = nn.Dense(features, self.norm == "none", kernel_init=init)(z)
             if self.norm == "batch":
-                z = Norm(self.momentum, self.axis_name)(z, train)
+                z = Norm(self.momentum, axis_name=self.axis_name)(z, train)
             z = self.activation(z)
         bias_init = nn.initializers.constant(self.output_bias)
         last = nn.Dense(prod(self.image_shape), kernel_init=init, bias_init=bias_init)
@@ -83,7 +83,7 @@ class Discriminator(nn.Module):
         for features in self.hidden:
             x = nn.Dense(features, self.norm == "none", kernel_init=init)(x)
             if self.norm == "batch":
-                x = Norm(self.momentum, self.axis_name)(x, train)
+                x = Norm(self.momentum, axis_name=self.axis_name)(x, train)
             x = self.activation(x)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return Logit(self.num_classes, self.softmax, init)(x, labels)
