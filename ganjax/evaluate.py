@@ -18,8 +18,8 @@ from ganjax.metrics.inception_score import classifier_score
 from ganjax.metrics.parzen import parzen as parzen_metric
 from ganjax.metrics.stacked import mode_counts, num_modes
 from ganjax.metrics.suite import MIN_IMAGES
-from ganjax.options import build
-from ganjax.run import load_run
+from ganjax.metrics.types import Evaluation
+from ganjax.run import load_data, load_run
 
 NUM_TEST = 10_000  # samples of a file that are compared with the test images
 NUM_TRAIN = 50_000  # samples of a run that are compared with the training images
@@ -43,16 +43,12 @@ def evaluate_run(
     if num < MIN_IMAGES:
         raise UserError(f"--num={num}: expected at least {MIN_IMAGES}")
     gan, state, metadata = load_run(workdir)
-    saved = metadata["config"]["data"]
-    dataset = data.load(data_options or build(DataOptions, saved, "config.data"))
-    if dataset.identity.sha256 != metadata["data"]["sha256"]:
-        raise UserError(
-            f"--workdir={workdir}: expected its training data, "
-            f"{metadata['data']['source']}, got {dataset.identity.source}: pass "
-            "--config and --config.data.manual_dir"
-        )
-
+    dataset = load_data(metadata, data_options)
     print(f"step {int(state.step)} of {workdir}")
+    evaluation = gan.evaluate(state.g_ema, dataset, num, seed)
+    if evaluation is not None:
+        write_evaluation(evaluation, workdir)
+        return
     total = max(num, min(NUM_TRAIN, len(dataset.train["images"])))
     labels, key = gan.condition(total), jax.random.key(seed)
     images = sampling.sample(gan, state, num=total, key=key, condition=labels)
@@ -113,17 +109,23 @@ def report(
     if len(fake) > num:
         estimates.update(fid_train(fake, real))
         references.update(fid_train(real.test, real))
-    results = metrics.make_results(estimates, references)
-    print(metrics.table(results))
-    files.write_text(workdir / "metrics.json", json.dumps(results, indent=2) + "\n")
     found = estimates["memorization"].details
-    figure = plots.neighbors_grid(found, dataset.train["images"])
-    save_png(workdir / "neighbors.png", figure, scale=2)
+    figures = {"neighbors.png": plots.neighbors_grid(found, dataset.train["images"])}
+    write_evaluation(Evaluation(estimates, references, figures), workdir)
     plots.plot_distances(workdir / "distances.png", found)
     print(
         f"in {workdir}: metrics.json; neighbors.png, samples each followed by the "
         "nearest training images; distances.png, their distances"
     )
+
+
+def write_evaluation(evaluation: Evaluation, workdir: Path) -> None:
+    """Prints the table; writes metrics.json and figures."""
+    results = metrics.make_results(evaluation.estimates, evaluation.references)
+    print(metrics.table(results))
+    files.write_text(workdir / "metrics.json", json.dumps(results, indent=2) + "\n")
+    for name, figure in evaluation.figures.items():
+        save_png(workdir / name, figure, scale=2)
 
 
 def suite_for(dataset: Dataset) -> metrics.Suite:

@@ -12,6 +12,7 @@ import abc
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import jax
@@ -22,12 +23,13 @@ from jax import lax
 from jaxtyping import Array, Key, PyTree
 
 from ganjax.errors import UserError
-from ganjax.images import PixelRange, denormalize, normalize
+from ganjax.images import PixelRange, denormalize, normalize, save_png
 from ganjax.optim import Ema, Optimizer
 from ganjax.options import PositiveInt, choice, given
 
 if TYPE_CHECKING:
     from ganjax.data import Dataset
+    from ganjax.metrics.types import Evaluation
 
 Batch: TypeAlias = PyTree  # arrays [B, ...]; uint8 arrays are pixels
 Generated: TypeAlias = PyTree  # float arrays [B, ...]
@@ -66,6 +68,9 @@ class Gan(abc.ABC):
 
     # Options that may change between a checkpoint and the run that resumes it.
     RESUMABLE: ClassVar[frozenset[str]] = frozenset()
+    # Whether samples are made from examples, e.g. images to translate, so that sampling
+    # needs the data set.
+    NEEDS_DATA: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.updates == "simultaneous" and self.n_dis > 1:
@@ -145,9 +150,25 @@ class Gan(abc.ABC):
           condition: what is asked for, arrays [num, ...], e.g. labels; or None.
         """
 
-    def condition(self, num: int, grid: bool = False) -> PyTree:
-        """What to ask for when nobody says, for `num` samples or for a grid of them."""
+    def condition(
+        self, num: int, grid: bool = False, dataset: Dataset | None = None
+    ) -> PyTree:
+        """What to ask for when nobody says, for `num` samples or for a grid of them.
+
+        Args:
+          num: number of samples; of a grid, about this many.
+          grid: whether people will look at them side by side.
+          dataset: the data; None if this GAN does not need them (`NEEDS_DATA`).
+        """
         return None
+
+    def parse_condition(self, caption: str, num: int) -> PyTree:
+        """`num` times what a sentence asks for.
+
+        Raises:
+          UserError: this GAN takes no sentences, or does not understand this one.
+        """
+        raise UserError(f"--caption={caption!r}: expected none, this GAN takes none")
 
     def check_condition(self, condition: PyTree, num: int) -> None:
         """Checks what a caller asks for.
@@ -161,6 +182,24 @@ class Gan(abc.ABC):
     @abc.abstractmethod
     def image(self, samples: PyTree, condition: PyTree = None) -> np.ndarray:
         """Samples or examples as one image for people, uint8 [H, W, C]."""
+
+    def arrays(self, samples: PyTree, condition: PyTree) -> dict[str, np.ndarray]:
+        """Samples and what was asked for as arrays [num, ...] by name, for an .npz."""
+        return {"images": samples}
+
+    def write_sample(self, path: Path, sample: PyTree) -> None:
+        """Writes one sample as a file; `path` has no suffix."""
+        save_png(path.with_suffix(".png"), sample)
+
+    def evaluate(
+        self, g: Variables, dataset: Dataset, num: int, seed: int
+    ) -> Evaluation | None:
+        """Scores with metrics of this GAN's own, of `num` samples.
+
+        None: the samples are images like those of the data set, and the metrics of such
+        images apply (evaluate.py).
+        """
+        return None
 
     def summary(self) -> str:
         """The networks as text: by default, every parameter with its shape."""

@@ -27,6 +27,7 @@ flags.DEFINE_integer("num", None, "Samples; default: 64, or 10,000 to evaluate."
 flags.DEFINE_string(
     "out", "samples.png", "Output of --mode=sample: .png, .npz, folder."
 )
+flags.DEFINE_string("caption", None, "What to generate, for GANs that take a sentence.")
 flags.DEFINE_string("samples", None, "Evaluate the images of this .npz instead.")
 flags.DEFINE_bool("parzen", False, "Also compute the Parzen log-likelihood (a minute).")
 flags.DEFINE_integer("sample_seed", 0, "Seed of the sampling noise.", 0, 2**32 - 1)
@@ -99,7 +100,8 @@ def sample() -> None:
     from ganjax.run import sample_run
 
     out = Path(FLAGS.out).expanduser()
-    sample_run(run_folder(), out, FLAGS.num or 64, FLAGS.sample_seed)
+    num, seed = FLAGS.num or 64, FLAGS.sample_seed
+    sample_run(run_folder(), out, num, seed, FLAGS.caption)
 
 
 def evaluate() -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import jax
 
-from ganjax import parallel, sampling
+from ganjax import data, parallel, sampling
 from ganjax.checkpoint import Checkpoints
+from ganjax.data import DataOptions, Dataset
 from ganjax.errors import UserError
 from ganjax.gan import Gan
 from ganjax.gans import make_gan
+from ganjax.options import build
 from ganjax.state import TrainState, abstract_state
 
 
@@ -34,12 +36,39 @@ def load_run(workdir: str | Path) -> tuple[Gan, TrainState, dict[str, Any]]:
     return gan, state, metadata
 
 
-def sample_run(workdir: Path, out: Path, num: int, seed: int) -> None:
-    """Writes samples of the newest checkpoint; needs no training data.
+def load_data(metadata: dict[str, Any], options: DataOptions | None = None) -> Dataset:
+    """The training data of a run.
+
+    `options` say where the data are, if not where they were during training.
+
+    Raises:
+      UserError: other data than those of the run.
+    """
+    saved = build(DataOptions, metadata["config"]["data"], "config.data")
+    dataset = data.load(options or saved)
+    if dataset.identity.sha256 != metadata["data"]["sha256"]:
+        raise UserError(
+            f"config.data.name={dataset.identity.name!r}: expected the training data "
+            f"of the run, {metadata['data']['source']}, got {dataset.identity.source}: "
+            "pass --config and --config.data.manual_dir"
+        )
+    return dataset
+
+
+def sample_run(
+    workdir: Path, out: Path, num: int, seed: int, caption: str | None = None
+) -> None:
+    """Writes samples of the newest checkpoint.
+
+    Training data are only read for GANs that make samples from examples. A caption says
+    what to generate, for GANs that take one.
 
     Raises:
       UserError: there is nothing to restore, or `out` can't be written.
     """
-    gan, state, _ = load_run(workdir)
-    sampling.export(gan, state, out, num, jax.random.key(seed))
+    gan, state, metadata = load_run(workdir)
+    condition = None if caption is None else gan.parse_condition(caption, num)
+    dataset = load_data(metadata) if gan.NEEDS_DATA else None
+    request = sampling.Request(num, jax.random.key(seed), condition, dataset)
+    sampling.export(gan, state, out, request)
     print(f"samples of step {int(state.step)} in {out}")

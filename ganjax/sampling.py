@@ -1,8 +1,12 @@
 """Samples of a trained generator, as arrays and as files."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -13,6 +17,9 @@ from ganjax.files import write_file
 from ganjax.gan import Gan, Variables
 from ganjax.images import save_png
 from ganjax.state import TrainState
+
+if TYPE_CHECKING:
+    from ganjax.data import Dataset
 
 BLOCK = 500  # samples made at once: bounds memory, and one compilation for any number
 
@@ -66,39 +73,79 @@ def sample(
     )
 
 
-def sample_grid(gan: Gan, state: TrainState, num: int, key: Key[Array, ""]) -> Any:
+def sample_grid(
+    gan: Gan,
+    state: TrainState,
+    num: int,
+    key: Key[Array, ""],
+    dataset: Dataset | None = None,
+) -> np.ndarray:
     """About `num` samples as one image, uint8 [H, W, C]."""
-    condition = gan.condition(num, grid=True)
+    condition = gan.condition(num, grid=True, dataset=dataset)
     num = num if condition is None else len(jax.tree.leaves(condition)[0])
     samples = sample(gan, state, num=num, key=key, condition=condition)
     return gan.image(samples, condition)
 
 
-def export(
-    gan: Gan, state: TrainState, out: Path, num: int, key: Key[Array, ""]
-) -> None:
-    """Saves samples: a grid FILE.png, arrays FILE.npz, or a folder of images.
+@dataclass(frozen=True)
+class Request:
+    """What to sample: how many, with which noise, and what is asked for."""
 
-    The .npz holds `images` and, of a class-conditional GAN, `labels` int32 [num].
+    num: int
+    key: Key[Array, ""]
+    condition: PyTree = None  # arrays [num, ...]; None: what the GAN asks for itself
+    dataset: Dataset | None = None  # for GANs that make samples from examples
+
+
+def export(gan: Gan, state: TrainState, out: Path, request: Request) -> None:
+    """Saves samples: a grid FILE.png, arrays FILE.npz, or a folder with a file each.
+
+    An .npz holds what `Gan.arrays` names, e.g. `images` and `labels`.
 
     Raises:
       UserError: `out` can't be written, or has an unknown suffix.
     """
     if out.suffix not in (".png", ".npz", ""):
         raise UserError(f"--out={out}: expected FILE.png, FILE.npz or a folder")
+    num, key, condition = request.num, request.key, request.condition
+    if out.suffix == ".png" and condition is None:
+        image = sample_grid(gan, state, num, key, request.dataset)
+        return write(out, lambda: save_png(out, image, scale=2))
+    if condition is None:
+        condition = gan.condition(num, dataset=request.dataset)
+    samples = sample(gan, state, num=num, key=key, condition=condition)
+    if out.suffix == ".png":
+        image = gan.image(samples, condition)
+        write(out, lambda: save_png(out, image, scale=2))
+    elif out.suffix == ".npz":
+        arrays: dict[str, Any] = gan.arrays(samples, condition)
+        save = partial(np.savez_compressed, **arrays)
+        write(out, lambda: write_file(out, save))
+    else:
+        write(out, lambda: write_files(gan, out, samples))
+
+
+def write(out: Path, save: Callable[[], None]) -> None:
+    """Calls `save`.
+
+    Raises:
+      UserError: `out` can't be written.
+    """
     try:
-        if out.suffix == ".png":
-            save_png(out, sample_grid(gan, state, num, key), scale=2)
-        elif out.suffix == ".npz":
-            arrays: dict[str, Any] = {"images": sample(gan, state, num=num, key=key)}
-            labels = gan.condition(num)
-            if labels is not None:
-                arrays["labels"] = labels
-            write_file(out, lambda file: np.savez_compressed(file, **arrays))
-        else:
-            if (out / f"{num:06d}.png").exists():
-                raise UserError(f"--out={out}: expected a folder without other images")
-            for i, image in enumerate(sample(gan, state, num=num, key=key)):
-                save_png(out / f"{i:06d}.png", image)
+        save()
     except OSError as error:
         raise UserError(f"--out={out}: can't be written: {error.strerror}") from error
+
+
+def write_files(gan: Gan, folder: Path, samples: PyTree) -> None:
+    """A file for each sample.
+
+    Raises:
+      UserError: the folder has more files than that, so that they would be mixed.
+    """
+    num = len(jax.tree.leaves(samples)[0])
+    if list(folder.glob(f"{num:06d}.*")):
+        raise UserError(f"--out={folder}: expected a folder without other samples")
+    for i in range(num):
+        one = jax.tree.map(lambda x, i=i: x[i], samples)
+        gan.write_sample(folder / f"{i:06d}", one)

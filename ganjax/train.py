@@ -132,7 +132,7 @@ def train_and_evaluate(
 
         def save_samples() -> None:
             with writer.paused():
-                image = sample_grid(gan, state, run.sample_num, grid_key)
+                image = sample_grid(gan, state, run.sample_num, grid_key, dataset)
                 writer.samples(step, image, real)
 
         if step == 0 and run.sample_every:

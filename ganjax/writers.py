@@ -212,8 +212,8 @@ class Writer:
         state = "done" if done else "stopped; the same command resumes"
         print(
             f"{state}: step {self.step}/{self.num_steps}{speed}, trained on {data}\n"
-            f"{self.workdir}: samples.png comparison.png curves.png progress.gif samples/ "
-            "checkpoints/ metrics.jsonl config.json, and TensorBoard events",
+            f"{self.workdir}: samples.png comparison.png curves.png progress.gif "
+            "samples/ checkpoints/ metrics.jsonl config.json, and TensorBoard events",
             flush=True,
         )
 

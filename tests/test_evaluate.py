@@ -225,7 +225,7 @@ def test_other_data_than_in_training_are_refused(config, tmp_path, monkeypatch, 
     identity = dataclasses.replace(mnist.identity, sha256="other", source="elsewhere")
     other = dataclasses.replace(mnist, identity=identity)
     monkeypatch.setattr(data, "load", lambda options: other)
-    with pytest.raises(ganjax.UserError, match="expected its training data.*elsewhere"):
+    with pytest.raises(ganjax.UserError, match="expected the training data.*elsewhere"):
         evaluate.evaluate_run(tmp_path, num=100, seed=0, parzen=False)
 
 

@@ -23,10 +23,10 @@ def test_a_folder_with_more_images_is_not_mixed(tmp_path):
     gan = ganjax.make_gan(small_config())
     state = ganjax.init_state(gan, jax.random.key(0))
     for num in (3, 3, 4):  # each replaces those of before
-        sampling.export(gan, state, tmp_path, num, jax.random.key(1))
+        sampling.export(gan, state, tmp_path, sampling.Request(num, jax.random.key(1)))
     assert len(list(tmp_path.glob("*.png"))) == 4
-    with pytest.raises(ganjax.UserError, match="without other images"):
-        sampling.export(gan, state, tmp_path, 2, jax.random.key(1))
+    with pytest.raises(ganjax.UserError, match="without other samples"):
+        sampling.export(gan, state, tmp_path, sampling.Request(2, jax.random.key(1)))
 
 
 def test_sample_scale_multiplies_z():

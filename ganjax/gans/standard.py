@@ -216,7 +216,9 @@ class Standard(Gan):
         images: Any = self.generator.apply(g, z, train=False, labels=condition)
         return images
 
-    def condition(self, num: int, grid: bool = False) -> np.ndarray | None:
+    def condition(
+        self, num: int, grid: bool = False, dataset: Dataset | None = None
+    ) -> np.ndarray | None:
         """Labels int32 [num]: balanced, or in the order of classes for a grid."""
         if not self.num_classes:
             return None
@@ -235,6 +237,10 @@ class Standard(Gan):
             )
         if not 0 <= np.min(condition) <= np.max(condition) < self.num_classes:
             raise ValueError(f"condition: expected labels in [0, {self.num_classes})")
+
+    def arrays(self, samples: Any, condition: Any) -> dict[str, np.ndarray]:
+        labels = {} if condition is None else {"labels": condition}
+        return {"images": samples} | labels
 
     def image(self, samples: Any, condition: np.ndarray | None = None) -> np.ndarray:
         """A grid; of samples of a class-conditional GAN with a row for each class."""

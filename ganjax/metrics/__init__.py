@@ -14,12 +14,20 @@ as in `from ganjax.metrics.fid import fid, frechet_distance`.
 from ganjax.metrics.classifier import extract, extract_real, load_classifier
 from ganjax.metrics.reference import reference_values
 from ganjax.metrics.suite import DIGITS, STACKED, compare, make_results, score, table
-from ganjax.metrics.types import Estimate, FeatureSet, Metric, RealData, Suite
+from ganjax.metrics.types import (
+    Estimate,
+    Evaluation,
+    FeatureSet,
+    Metric,
+    RealData,
+    Suite,
+)
 
 __all__ = [
     "DIGITS",
     "STACKED",
     "Estimate",
+    "Evaluation",
     "FeatureSet",
     "Metric",
     "RealData",

@@ -69,5 +69,13 @@ class Estimate(NamedTuple):
     details: Any = None  # by-products, for figures
 
 
+class Evaluation(NamedTuple):
+    """All that is measured of a run."""
+
+    estimates: dict[str, Estimate]
+    references: dict[str, Estimate]  # the same of real data, or of another method
+    figures: dict[str, np.ndarray]  # images uint8 [H, W, C] by file name
+
+
 Metric = Callable[[FeatureSet, RealData], dict[str, Estimate]]
 Suite = tuple[Metric, ...]
