@@ -20,7 +20,14 @@ from ganjax.errors import choose
 ADAM = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
 WGAN_ADAM = {"name": "adam", "learning_rate": 1e-4, "b1": 0.0, "b2": 0.9}
 R3GAN_ADAM = {"name": "adam", "learning_rate": 2e-4, "b1": 0.0, "b2": 0.99}
-RMSPROP = {"name": "rmsprop", "learning_rate": 5e-5}
+# PyTorch's defaults, as in the authors' code. optax's, with epsilon inside of the root,
+# divide by 1e-4 at least, and the gradients of a clipped critic are far smaller.
+RMSPROP = {
+    "name": "rmsprop",
+    "learning_rate": 5e-5,
+    "decay": 0.99,
+    "eps_in_sqrt": False,
+}
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "minimax": {  # arXiv:1406.2661, Algorithm 1

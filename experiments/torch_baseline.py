@@ -3,9 +3,10 @@
 Written as somebody who knows PyTorch well would write them: modules in sequence, fused
 Adam, one pass of D over real and fake images together, no gradient that is not used.
 They measure neither losses nor gradient norms during training, so they do a little less
-than ganjax; their weights are initialized as PyTorch does. From equal weights and noise
-the updates are those of ganjax up to rounding, except that feature maps of odd kernels
-are shifted by one pixel.
+than ganjax. From equal weights and noise the updates are those of ganjax up to
+rounding, which tests/test_torch.py checks. Two things differ that no update depends on:
+the variances that BatchNorm uses for samples are unbiased here, and its statistics also
+see the generator's passes for updates of D.
 
 Command: python -m experiments.torch_baseline --config configs/mlp_l1.py --out FOLDER
 
@@ -26,16 +27,14 @@ import torch
 from ml_collections import ConfigDict
 from torch import Tensor, nn
 
-from experiments.torch_networks import (
-    RANGES,
-    check,
-    make_discriminator,
-    make_generator,
-    make_losses,
-)
+from experiments.torch_losses import make_losses
+from experiments.torch_networks import RANGES, make_discriminator, make_generator
+from experiments.torch_optimizers import Optimizer
+from experiments.torch_options import check
 from ganjax import data
 from ganjax.config import load_config
 from ganjax.data import DataOptions
+from ganjax.errors import UserError
 from ganjax.options import build
 
 
@@ -56,8 +55,11 @@ class TorchGan:
         self.rows = self.shuffled()
         self.generator = self.place(make_generator(config))
         self.discriminator = self.place(make_discriminator(config))
-        self.g_adam = make_adam(self.generator, config.g_optimizer)
-        self.d_adam = make_adam(self.discriminator, config.d_optimizer)
+        steps, n_dis = config.num_steps, config.n_dis
+        self.g_optimizer = Optimizer(self.generator, config.g_optimizer, steps)
+        self.d_optimizer = Optimizer(
+            self.discriminator, config.d_optimizer, steps, n_dis
+        )
         losses = make_losses(config, self.generator, self.discriminator)
         self.d_loss, self.g_loss = losses
         ema = config.ema.half_life > 0
@@ -78,37 +80,38 @@ class TorchGan:
             torch.cuda.synchronize()
 
     def shuffled(self) -> Iterator[Tensor]:
-        """Indices of batch after batch, epoch after epoch."""
-        num, batch = len(self.images), self.config.batch_size
+        """Indices of step after step, epoch after epoch."""
+        num, rows = len(self.images), self.config.batch_size * self.config.n_dis
         while True:
             order = torch.randperm(num, device=self.device)
-            yield from order[: num - num % batch].split(batch)
+            yield from order[: num - num % rows].split(rows)
 
     def step(self, rows: Tensor) -> None:
-        """One update of each player, on the images of these indices."""
+        """`n_dis` updates of D and one of G, on the images of these indices."""
         low, high = self.range
-        real = self.images[rows].float() * ((high - low) / 255) + low
+        images = self.images[rows].float() * ((high - low) / 255) + low
         if self.config.updates == "simultaneous":  # D on the samples of G's update
-            self.update_d(real, self.update_g(real))
-        else:
+            self.update_d(images, self.update_g(images))
+            return
+        for real in images.split(self.config.batch_size):
             with torch.no_grad():
                 fake = self.generator(self.noise(len(real)))
             self.update_d(real, fake)
-            self.update_g(real)
+        self.update_g(real)
 
     def update_d(self, real: Tensor, fake: Tensor) -> None:
         """One update of D."""
-        self.d_adam.zero_grad()
+        self.d_optimizer.zero_grad()
         self.d_loss(real, fake).backward()
-        self.d_adam.step()
+        self.d_optimizer.step()
 
     def update_g(self, real: Tensor) -> Tensor:
         """One update of G. Returns the samples that it was updated on."""
         self.discriminator.requires_grad_(False)  # its gradients are not used
-        self.g_adam.zero_grad()
+        self.g_optimizer.zero_grad()
         loss, fake = self.g_loss(real, self.noise(len(real)))
         loss.backward()
-        self.g_adam.step()
+        self.g_optimizer.step()
         self.discriminator.requires_grad_(True)
         if self.averaged:
             self.update_average(len(real))
@@ -126,7 +129,10 @@ class TorchGan:
 
     def noise(self, num: int) -> Tensor:
         """z, [num, z_dim]."""
-        return torch.randn(num, self.config.prior.z_dim, device=self.device)
+        shape = (num, self.config.prior.z_dim)
+        if self.config.prior.distribution == "uniform":  # of unit variance
+            return (torch.rand(shape, device=self.device) * 2 - 1) * 3**0.5
+        return torch.randn(shape, device=self.device)
 
     @torch.no_grad()
     def sample(self, num: int, block: int = 500) -> np.ndarray:
@@ -137,18 +143,6 @@ class TorchGan:
         self.average.train()
         pixels = (torch.cat(fakes)[:num] - low) * (255 / (high - low))
         return pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-
-
-def make_adam(network: nn.Module, spec: ConfigDict) -> torch.optim.Adam:
-    """The optimizer of a config's group."""
-    return torch.optim.Adam(
-        network.parameters(),
-        lr=spec.learning_rate,
-        betas=(spec.b1, spec.b2),
-        weight_decay=spec.get("weight_decay", 0.0),
-        fused=True,
-        capturable=next(network.parameters()).is_cuda,
-    )
 
 
 def floats(module: nn.Module) -> list[Tensor]:
@@ -163,7 +157,13 @@ def compile_losses(gan: TorchGan) -> None:
 
 
 def capture_step(gan: TorchGan) -> None:
-    """Makes the whole step one CUDA graph, which is replayed on other indices."""
+    """Makes the whole step one CUDA graph, which is replayed on other indices.
+
+    Raises:
+      UserError: a schedule, which the graph would keep at its first value.
+    """
+    if gan.g_optimizer.scheduled or gan.d_optimizer.scheduled:
+        raise UserError("unsupported in a CUDA graph: schedules of optimizers")
     rows, stream = next(gan.rows).clone(), torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):  # allocations and choices of the first steps
@@ -201,7 +201,8 @@ def main() -> None:
     config = load_config(flags.config, {"seed": flags.seed})
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dataset = data.load(build(DataOptions, config.data, "config.data"))
-    gan = TorchGan(config, dataset.train["images"], "eager", device)
+    images = dataset.train["images"][: config.num_examples or None]
+    gan = TorchGan(config, images, "eager", device)
     flags.out.mkdir(parents=True, exist_ok=True)
     paused = 0.0  # seconds of sampling, which do not count
     for step in range(flags.every, flags.steps + 1, flags.every):

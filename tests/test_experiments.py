@@ -1,17 +1,17 @@
-"""The parts of the studies that compute: tables, head starts, drawn data, PyTorch."""
+"""The parts of the studies that compute: tables, head starts, drawn data."""
 
 import json
 
 import jax
 import numpy as np
 import pytest
-from helpers import ROOT, assert_identical, relative_error, small_config
+from helpers import ROOT, assert_identical, small_config
 
 import ganjax
 from experiments import common, loss_table, tips
 from experiments.cartoon_faces import draw_face, draw_faces
 from ganjax.checkpoint import Checkpoints
-from ganjax.steps import G_TAGS, update_keys
+from ganjax.configs import loss
 
 
 def test_mean_and_sample_deviation():
@@ -50,10 +50,23 @@ def test_table_of_losses_states_mean_and_spread():
         scores = {m: {"value": 0.5, "reference": 0.25} for m in loss_table.COLUMNS}
         return scores | {"fid": {"value": fid, "reference": 2.0}}
 
-    lines = loss_table.table({"wgan": [row(10.0), row(12.0)]}).splitlines()
+    search = {1: 70.0, 3: 10.0, 10: 80.0}
+    table = loss_table.table({"wgan": [row(10.0), row(12.0)]}, {"wgan": search})
+    lines = table.splitlines()
     others = " | 0.500 ± 0.000" * 3
-    assert lines[2] == f"| wgan | 11.0 ± 1.4 | 0.50 ± 0.00{others} |"
-    assert lines[3] == "| *real images* | 2.0 | 0.25 | 0.250 | 0.250 | 0.250 |"
+    found = "70.0 | **10.0** | 80.0"
+    assert lines[2] == f"| wgan | {found} | 11.0 ± 1.4 | 0.50 ± 0.00{others} |"
+    real = "2.0 | 0.25 | 0.250 | 0.250 | 0.250"
+    assert lines[3] == f"| *real images* |  |  |  | {real} |"
+
+
+def test_learning_rates_of_the_search_include_the_configs():
+    for name, setting in loss.SETTINGS.items():
+        assert setting["factor"] in loss_table.FACTORS
+        rate = setting["optimizer"]["learning_rate"] * setting["factor"]
+        config = ganjax.load_config(f"{ROOT}/configs/loss.py:{name}")
+        for player in ("g_optimizer", "d_optimizer"):
+            assert config[player].learning_rate == pytest.approx(rate, rel=1e-12)
 
 
 def test_run_folders_are_those_of_the_command_line(tmp_path):
@@ -150,114 +163,3 @@ def test_finished_runs_are_not_repeated(tmp_path, monkeypatch, random_digits):
     (tmp_path / "study.json").write_text(json.dumps(study | {"data": "of others"}))
     assert run(num=6, log_every=7) == {"fid": 4.0}
     assert scored == [1, 1, 1, 1]
-
-
-# --- PyTorch ------------------------------------------------------------------------
-
-
-@pytest.fixture
-def torch():
-    """PyTorch, if it is installed; its settings are restored afterwards."""
-    torch = pytest.importorskip("torch")
-    threads = torch.get_num_threads()
-    yield torch
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)
-
-
-def dense_layers(params):
-    """Every dense layer of a fully connected player, from its input to its output."""
-    names = sorted((k for k in params if k.startswith("Dense_")), key=natural)
-    last = [params["Logit_0"]["Dense_0"]] if "Logit_0" in params else []
-    return [dict(params[name]) for name in names] + last
-
-
-def natural(name):
-    return int(name.split("_")[1])
-
-
-def norm_layers(params):
-    names = sorted((k for k in params if k.startswith("Norm_")), key=natural)
-    return [params[name]["BatchNorm_0"] for name in names]
-
-
-@pytest.mark.slow
-def test_torch_baseline_takes_the_same_steps(torch):
-    """From equal weights and noise, 3 steps of configs/mlp_l1.py, up to rounding."""
-    from experiments.torch_baseline import TorchGan
-
-    config = ganjax.load_config(f"{ROOT}/configs/mlp_l1.py", {"batch_size": 16})
-    gan = ganjax.make_gan(config)
-    state = first = ganjax.init_state(gan, jax.random.key(0))
-    images = np.random.default_rng(0).integers(0, 256, (48, 28, 28, 1), np.uint8)
-    baseline = TorchGan(config, images, "eager", "cpu")
-    players = ((baseline.generator, "g"), (baseline.discriminator, "d"))
-
-    def tensor(x):
-        return torch.tensor(np.asarray(x))
-
-    def layers(module, kind):
-        return [layer for layer in module if isinstance(layer, kind)]
-
-    with torch.no_grad():
-        for module, player in players:
-            ours = getattr(state, player).params
-            linear = layers(module, torch.nn.Linear)
-            for layer, p in zip(linear, dense_layers(ours), strict=True):
-                layer.weight.copy_(tensor(p["kernel"]).T)
-                if layer.bias is not None:
-                    layer.bias.copy_(tensor(p["bias"]))
-            norms = layers(module, torch.nn.BatchNorm1d)
-            for layer, p in zip(norms, norm_layers(ours), strict=True):
-                layer.weight.copy_(tensor(p["scale"]))
-                layer.bias.copy_(tensor(p["bias"]))
-    for rows in np.arange(48).reshape(3, 16):
-        z = gan.prior.sample(update_keys(state.key, state.g.updates, G_TAGS).z, 16)
-        baseline.noise = lambda num, z=z: tensor(z)
-        baseline.step(torch.tensor(rows))
-        state, _ = ganjax.train_step(gan, state, images[rows][None])
-    for module, player in players:
-        before, after = (
-            dense_layers(getattr(s, player).params) for s in (first, state)
-        )
-        linear = layers(module, torch.nn.Linear)
-        theirs = [layer.weight.detach().numpy().T for layer in linear]
-        old, ours = ([np.asarray(p["kernel"]) for p in s] for s in (before, after))
-        moved = [
-            [b - a for a, b in zip(old, new, strict=True)] for new in (theirs, ours)
-        ]
-        assert relative_error(*moved) < 1e-4, player
-
-
-@pytest.mark.parametrize("config", ["mlp_l1", "mnist", "dcgan", "loss:non_saturating"])
-def test_torch_baseline_has_as_many_parameters(torch, config):
-    from experiments.torch_networks import check, check_parameters
-
-    check(ganjax.load_config(config))
-    check_parameters(ganjax.load_config(config))
-
-
-@pytest.mark.parametrize(
-    "config,overrides,expected",
-    [
-        ("conditional", {}, "config.num_classes=10"),
-        ("mnist", {"prior.distribution": "sphere"}, "prior.distribution='sphere'"),
-        ("mnist", {"updates": "alternating", "n_dis": 2}, "config.n_dis=2"),
-        ("mnist", {"instance_noise": 0.5}, "config.instance_noise=0.5"),
-        ("mnist", {"dtype": "bfloat16"}, "config.dtype='bfloat16'"),
-        ("mnist", {"discriminator.norm": "spectral"}, "norm='spectral'"),
-        ("mnist", {"d_optimizer.clip_weights": 0.1}, "clip_weights=0.1"),
-        ("mnist", {"penalties.r1": 1.0}, "config.penalties.r1=1.0"),
-        ("mnist", {"penalties.wgan_gp": 1.0}, "r1_r2 and wgan_gp together"),
-        ("goodfellow2014", {}, "discriminator.name='maxout'"),
-        ("mnist_best", {}, "config.g_optimizer.learning_rate.start=0.003"),
-    ],
-)
-def test_torch_baseline_lists_what_it_does_not_support(
-    torch, config, overrides, expected
-):
-    from experiments.torch_networks import check
-
-    with pytest.raises(ganjax.UserError, match="unsupported in PyTorch") as error:
-        check(ganjax.load_config(config, overrides))
-    assert expected in str(error.value)

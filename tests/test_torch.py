@@ -1,0 +1,278 @@
+"""Three training steps of the configs that follow tutorials and papers, beside PyTorch.
+
+torch_steps.json holds what PyTorch computed, so that this is also checked where it is
+not installed; `GANJAX_RECORD_TORCH=1 pytest tests/test_torch.py` writes it.
+"""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from zlib import crc32
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
+from helpers import relative_error
+
+import ganjax
+from ganjax.configs.loss import SETTINGS
+from ganjax.files import write_text
+from ganjax.state import TrainState, abstract_state, player
+
+RECORD = Path(__file__).parent / "torch_steps.json"
+STEPS, BATCH = 3, 8
+# Rounding decides on which side of a ReLU's kink a number falls that is almost zero,
+# and that changes gradients by a percent. Not in all draws of parameters and data.
+DRAWS = 3
+CASES = {
+    "mlp_l1": {},
+    "mlp_l1:walkthrough": {},
+    "dcgan": {},
+    "dcgan:non_saturating": {},
+    "cnn": {},
+    "cnn:minimax": {},
+    "goodfellow2014": {"num_steps": 4},  # so that schedules change at each step
+    "goodfellow2014:minimax": {"num_steps": 4},
+    **{f"loss:{name}": {} for name in SETTINGS},
+    "mnist": {},
+    # Options that none of them uses.
+    "mnist, odd kernels": {
+        "generator.channels": (8, 4),
+        "generator.kernel": 5,
+        "discriminator.channels": (4, 8, 8),  # 28, 14, 7, 4 pixels
+        "discriminator.kernel": 5,
+        "ema.half_life": 20.0,  # the limit from the second step on
+        "ema.rampup": 2.0,
+    },
+    "mlp_l1, other options": {
+        "num_steps": 4,
+        "generator.hidden": (64, 32),
+        "discriminator.hidden": (32,),
+        "updates": "alternating",
+        "n_dis": 2,
+        "l2": 0.1,
+        "discriminator.norm": "batch",
+        "g_optimizer": {
+            "name": "adam",
+            "learning_rate": {"name": "cosine", "start": 1e-3, "warmup": 0.5},
+            "max_grad_norm": 0.1,
+        },
+        "d_optimizer": {
+            "name": "rmsprop",
+            "learning_rate": 1e-4,
+            "decay": 0.99,
+            "eps": 1e-5,
+            "eps_in_sqrt": False,
+            "weight_decay": 0.1,
+        },
+    },
+}
+
+
+def make_case(case):
+    """The config of a case, and its GAN.
+
+    The first steps of Adam and RMSProp are almost signs of gradients, which turns
+    rounding into full steps: their eps is larger here.
+    """
+    config = ganjax.load_config(case.partition(",")[0], CASES[case])
+    with config.unlocked():
+        config.batch_size = BATCH
+        for optimizer in (config.g_optimizer, config.d_optimizer):
+            if optimizer.name == "adam":
+                optimizer.eps = 1000 * optimizer.get("eps", 1e-8)
+            elif optimizer.name == "rmsprop":
+                optimizer.eps = optimizer.get("eps", 1e-5)
+    # Unequal to those of other tests, which must not share programs with fixed masks.
+    return config, dataclasses.replace(ganjax.make_gan(config), sample_scale=0.5)
+
+
+def dropout_mask(shape, rate):
+    """A mask that depends on the shape alone, with ones scaled as in training."""
+    keep = np.random.default_rng(crc32(str(shape).encode())).random(shape) >= rate
+    return (keep / (1 - rate)).astype(np.float32)
+
+
+def fixed_dropout(layer, inputs):
+    """Stands for `nn.Dropout.__call__`."""
+    if layer.rate == 0 or layer.deterministic:
+        return inputs
+    return inputs * dropout_mask(inputs.shape, layer.rate)
+
+
+# --- ganjax -------------------------------------------------------------------------
+
+
+def initial_state(gan, draw):
+    """A state with random parameters."""
+    abstract = abstract_state(gan)
+    g = initial_player(abstract.g, gan.g_optimizer, draw)
+    d = initial_player(abstract.d, gan.d_optimizer, draw)
+    step, key = jnp.zeros((), jnp.int32), jax.random.key(draw)
+    return TrainState(step=step, key=key, g=g, d=d, g_ema=g.variables)
+
+
+def initial_player(abstract, optimizer, draw):
+    """A player whose parameters are within the limit of `clip_weights`."""
+    limit = optimizer.clip_weights or np.inf
+
+    def fill(tree, limit=np.inf):
+        shapes = {path: x.shape for path, x in flatten_dict(tree).items()}
+        values = {path: initial(path, shapes[path], draw) for path in shapes}
+        clipped = {path: np.clip(x, -limit, limit) for path, x in values.items()}
+        return unflatten_dict({k: jnp.float32(x) for k, x in clipped.items()})
+
+    params, stats = fill(abstract.params, limit), fill(abstract.batch_stats)
+    return player({"params": params, "batch_stats": stats}, optimizer)
+
+
+def initial(path, shape, draw):
+    """The initial value of a parameter or of a statistic."""
+    *_, kind = name = "/".join(path).split("/")
+    # Logits about 1, where the hinge loss has its kink.
+    mean = float(name[0].startswith("Logit"))
+    normal = np.random.default_rng([draw, crc32("/".join(name).encode())]).normal
+    return {
+        "kernel": lambda: normal(size=shape) * (2 / np.prod(shape[:-1])) ** 0.5,
+        "bias": lambda: mean + normal(size=shape) / 10,
+        "scale": lambda: 1 + normal(size=shape) / 10,
+        "mean": lambda: np.zeros(shape),
+        "var": lambda: np.ones(shape),
+        "u": lambda: normal(size=shape),  # of spectral normalization
+        "sigma": lambda: np.ones(shape),
+    }[kind]()
+
+
+def take_steps(case, draw):
+    """(config, GAN, images), and the states before and after training on them."""
+    config, gan = make_case(case)
+    shape = (STEPS, config.n_dis, BATCH, *config.data.image_shape)
+    rng = np.random.default_rng(draw)
+    brightness = rng.random((*shape[:3], 1, 1, 1))  # so that logits differ
+    images = (brightness * rng.integers(0, 256, shape)).astype(np.uint8)
+    first = last = initial_state(gan, draw)
+    for batches in images:
+        last, _ = ganjax.train_step(gan, last, batches)
+    return (config, gan, images), first, last
+
+
+def moved(before, after):
+    """The movement of every parameter by name."""
+    old, new = (flatten_dict(tree, sep="/") for tree in (before, after))
+    return {name: np.float64(new[name]) - np.float64(old[name]) for name in old}
+
+
+def movements(first, last):
+    """Of both players."""
+    return {p: moved(getattr(first, p).params, getattr(last, p).params) for p in "gd"}
+
+
+# --- the comparison -----------------------------------------------------------------
+
+
+def summarize(movement):
+    """The norm of a movement, and each parameter's on 4 random directions."""
+    projections = {name: project(name, x) for name, x in movement.items()}
+    return {"norm": rounded(optax.tree.norm(movement)), "projections": projections}
+
+
+def project(name, x):
+    rng = np.random.default_rng(crc32(name.encode()))
+    signs = rng.integers(0, 2, (4, x.size), np.int8) * 2.0 - 1
+    return [rounded(number) for number in signs @ x.ravel()]
+
+
+def rounded(number):
+    return float(f"{number:.7g}")
+
+
+def distance(summary, expected):
+    """An estimate of ‖movement − expected movement‖ / ‖expected movement‖.
+
+    The mean square of a product with random signs is the square of the norm.
+    """
+    a, b = summary["projections"], expected["projections"]
+    assert a.keys() == b.keys()
+    squares = [np.mean(np.subtract(a[name], b[name]) ** 2) for name in b]
+    norms = abs(summary["norm"] / expected["norm"] - 1)
+    return max(sum(squares) ** 0.5 / expected["norm"], norms)
+
+
+def largest_distance(summaries, expected):
+    """The larger distance of both players."""
+    return max(distance(summaries[p], expected[p]) for p in "gd")
+
+
+def error_of_average(first, last, expected):
+    """Of the averaged generator; relative to its movement, as far as it is not so small
+    that its parameters are rounded to it."""
+    average, values = last.g_ema["params"], flatten_dict(first.g.params, sep="/")
+    movement = optax.tree.norm(moved(first.g.params, expected))
+    error = optax.tree.norm(moved(average, expected))
+    return float(error / (movement + 1e-3 * optax.tree.norm(values)))
+
+
+def read_record():
+    return json.loads(RECORD.read_text()) if RECORD.exists() else {}
+
+
+def write_record(case, draws):
+    """Replaces the record of a case."""
+    record = read_record() | {case: draws}
+    lines = [f"{json.dumps(k)}: {json.dumps(record[k])}" for k in CASES if k in record]
+    write_text(RECORD, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+@pytest.fixture
+def torch():
+    """PyTorch, if it is installed; its settings are restored afterwards."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    yield torch
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def fixed_masks(monkeypatch):
+    monkeypatch.setattr(nn.Dropout, "__call__", fixed_dropout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_three_steps_are_those_of_pytorch(torch, fixed_masks, case):
+    """The whole movement of each player, in the best of the draws."""
+    from torch_steps import run_torch
+
+    errors, draws = [], []
+    for draw in range(DRAWS):
+        setting, first, last = take_steps(case, draw)
+        params = run_torch(*setting, first, dropout_mask)
+        theirs = {p: moved(getattr(first, p).params, params[p]) for p in "gd"}
+        ours = movements(first, last)
+        draws.append({p: summarize(theirs[p]) for p in "gd"})
+        errors.append(max(relative_error(ours[p], theirs[p]) for p in "gd"))
+        if "ema" in params:
+            errors[-1] = max(errors[-1], error_of_average(first, last, params["ema"]))
+    assert min(errors) < 1e-4
+    if os.environ.get("GANJAX_RECORD_TORCH"):
+        write_record(case, draws)
+    assert min(map(largest_distance, draws, read_record()[case])) < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_three_steps_are_those_recorded_of_pytorch(fixed_masks, case):
+    """The same where PyTorch is not installed."""
+    errors = []
+    for draw, recorded in enumerate(read_record()[case]):
+        _, first, last = take_steps(case, draw)
+        ours = movements(first, last)
+        summary = {p: summarize(ours[p]) for p in "gd"}
+        errors.append(largest_distance(summary, recorded))
+    assert min(errors) < 3e-4
