@@ -22,7 +22,8 @@ that D learns nothing from generated images; here D learns from both.
 The script's ten tips are fields: generator.norm, generator.output, *.activation, l1 (or
 l2), discriminator.hidden, both learning rates, b1 and b2, weight_decay; real and fake
 loss are always reported separately. experiments/tips.py measures each.
-RESULT
+Both run for the 200 epochs of the source; ten times fewer steps give a first impression
+(`--config.num_steps=18740`, under three minutes on 2 CPU cores).
 """
 
 from ml_collections import ConfigDict

@@ -10,7 +10,8 @@ search is one of these, so the chosen rate is favored slightly. A step is one ge
 update: five critic steps cost more time. Prints a Markdown table and writes it and
 loss_table.png (FID of each seed; a row of samples each) to experiments/results.
 
-RESULT
+The table in results/ is older: 2,000 steps, one learning rate, no BatchNorm in D, and
+RMSProp with optax's defaults.
 """
 
 from pathlib import Path

@@ -253,6 +253,19 @@ class Gan(abc.ABC):
             return rows
         return lax.dynamic_slice_in_dim(rows, lax.axis_index(self.axis_name) * num, num)
 
+    def gather(self, tree: PyTree) -> PyTree:
+        """The rows of all devices, in their order."""
+        if self.axis_name is None:
+            return tree
+        return lax.all_gather(tree, self.axis_name, tiled=True)
+
+    def local_rows(self, x: Array, num: int) -> Array:
+        """This device's `num` rows."""
+        if self.axis_name is None:
+            return x
+        start = lax.axis_index(self.axis_name) * num
+        return lax.dynamic_slice_in_dim(x, start, num)
+
     def local_key(self, key: jax.Array) -> jax.Array:
         """A key for this device: dropout and interpolating penalties depend on it."""
         if self.axis_name is None:

@@ -26,6 +26,15 @@ def denormalize(images: Float[Array, "..."], pixel_range: PixelRange) -> jax.Arr
     return jnp.clip(jnp.round(scaled), 0, 255).astype(jnp.uint8)
 
 
+def shrink_pixels(
+    images: UInt8[np.ndarray, "N H W C"], factor: int
+) -> UInt8[np.ndarray, "N h w C"]:
+    """Rounded means of squares of factor × factor pixels."""
+    n, h, w, c = images.shape
+    blocks = images.reshape(n, h // factor, factor, w // factor, factor, c)
+    return np.round(blocks.mean((2, 4))).astype(np.uint8)
+
+
 def grid(
     images: UInt8[np.ndarray, "N H W C"], columns: int | None = None, gap: int = 2
 ) -> UInt8[np.ndarray, "height width C"]:

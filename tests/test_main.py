@@ -47,7 +47,10 @@ def place(tmp_path: Path, data_place: dict[str, str], mnist) -> list[str]:
 @pytest.mark.parametrize(
     "flags,message",
     [
-        (["--config=configs/absent.py"], "absent.py: expected a file or one of cnn, cond"),
+        (
+            ["--config=configs/absent.py"],
+            "absent.py: expected a file or one of cnn, cond",
+        ),
         ([], "--config is missing"),
         (
             [*TRAIN, "--config.bogus=1"],

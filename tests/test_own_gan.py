@@ -64,4 +64,4 @@ def test_its_steps_do_not_depend_on_the_number_of_devices():
 def test_without_its_file_the_gan_is_unknown(tmp_path):
     run(f"--workdir={tmp_path}", "--config.num_steps=2")
     result = run_python("-m", "ganjax.main", "--mode=sample", f"--workdir={tmp_path}")
-    assert "config.gan='gaussian': expected one of standard" in result.stderr
+    assert "config.gan='gaussian': expected one of crnn_gan, cyclegan" in result.stderr

@@ -8,7 +8,17 @@ makes from the files in `manual_dir` or downloads, else the fallback.
 import dataclasses
 from collections.abc import Callable
 
-from ganjax.data import embedded, folder, stacked, tfds
+from ganjax.data import (
+    captions,
+    chorales,
+    domains,
+    embedded,
+    folder,
+    inks,
+    photos,
+    stacked,
+    tfds,
+)
 from ganjax.data.batches import batch_indices as batch_indices
 from ganjax.data.cache import cached
 from ganjax.data.dataset import DataOptions as DataOptions
@@ -36,9 +46,21 @@ def load(options: DataOptions) -> Dataset:
     return dataset
 
 
-def _stacked_mnist(options: DataOptions) -> Dataset:
-    digits = dataclasses.replace(options, name="mnist", image_shape=(28, 28, 1))
-    return stacked.stack(load(digits))
+def _from_mnist(
+    make: Callable[[Dataset], Dataset], store: bool = False
+) -> Callable[..., Dataset]:
+    """A data set that is made of MNIST; with `store` kept for the next time."""
+
+    def load_digits(options: DataOptions) -> Dataset:
+        mnist = dataclasses.replace(options, name="mnist", image_shape=(28, 28, 1))
+        digits = load(mnist)
+        if not store:
+            return make(digits)
+        identity = digits.identity.sha256[:12]
+        folder = options.cache_folder(f"{options.name}-{identity}")
+        return cached(folder, lambda: make(digits), {})
+
+    return load_digits
 
 
 def _tfds_or_fallback(options: DataOptions) -> Dataset:
@@ -52,6 +74,12 @@ def _tfds_or_fallback(options: DataOptions) -> Dataset:
 
 # By `config.data.name`. A data set of your own is an entry: a function of DataOptions.
 SOURCES: dict[str, Callable[[DataOptions], Dataset]] = {
+    "chorales": chorales.load,
+    "captioned_digits": _from_mnist(captions.captioned_digits, store=True),
+    "colored_strokes": _from_mnist(inks.colored_strokes, store=True),
     "image_folder": folder.load,
-    "stacked_mnist": _stacked_mnist,
+    "photos": photos.load,
+    "stacked_mnist": _from_mnist(stacked.stack),
+    "styled_mnist": _from_mnist(domains.styled_digits),
+    "uci_to_mnist": _from_mnist(domains.uci_digits),
 }

@@ -7,12 +7,31 @@ from ml_collections import ConfigDict
 
 from ganjax.errors import UserError, choose
 from ganjax.gan import Gan
+from ganjax.gans.crnn_gan import CRnnGan
+from ganjax.gans.cyclegan import CycleGan
+from ganjax.gans.srgan import SrGan
 from ganjax.gans.standard import Standard
+from ganjax.gans.stargan import StarGan
+from ganjax.gans.text_to_image import TextToImage
 from ganjax.optim import resolve_schedules
 
-GANS: dict[str, type[Gan]] = {"standard": Standard}
+GANS: dict[str, type[Gan]] = {
+    "crnn_gan": CRnnGan,
+    "cyclegan": CycleGan,
+    "srgan": SrGan,
+    "standard": Standard,
+    "stargan": StarGan,
+    "text_to_image": TextToImage,
+}
 # Groups of a config that a GAN builds its parts from.
-GROUPS = ("generator", "discriminator", "penalties", "g_optimizer", "d_optimizer")
+GROUPS = (
+    "generator",
+    "discriminator",
+    "encoder",
+    "penalties",
+    "g_optimizer",
+    "d_optimizer",
+)
 
 
 def make_gan(config: ConfigDict | Mapping[str, Any]) -> Gan:

@@ -37,3 +37,15 @@ def count_interval(
     spread = np.asarray(without) - np.dot(weights, without)
     error = float(np.sqrt((total - 1) * np.dot(weights, spread**2)))
     return normal_interval(value, error, low=0.0)
+
+
+def fraction_interval(successes: int, n: int) -> tuple[float, float]:
+    """Wilson's interval of a fraction of n independent trials.
+
+    Unlike the normal interval it has a length where all trials succeed.
+    """
+    z = 1.96
+    p, shrink = successes / n, 1 + z**2 / n
+    center = (p + z**2 / (2 * n)) / shrink
+    half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / shrink
+    return float(max(center - half, 0.0)), float(min(center + half, 1.0))

@@ -1,0 +1,121 @@
+"""Two domains of digits for image translation: arrays "a" and "b", with their labels.
+
+Row i of both is unrelated in training. Arrays of a smaller domain are repeated.
+"""
+
+import colorsys
+
+import numpy as np
+from scipy import ndimage
+
+from ganjax.data.dataset import Dataset, make_arrays_dataset
+
+SLANT = 0.35  # columns per row
+RNG_SEED = 0
+
+
+def uci_digits(mnist: Dataset) -> Dataset:
+    """UCI's handwritten digits (a) and MNIST (b), uint8 [N, 28, 28, 1].
+
+    The 1,797 images of 8x8 pixels that scikit-learn carries (E. Alpaydin and C. Kaynak,
+    doi:10.24432/C50P49) are enlarged to 20x20, the size of MNIST's digits, on the same
+    black border. Every fourth is for testing; as many of MNIST's test images are.
+    """
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    images = enlarge(images.reshape(-1, 8, 8) / 16.0)
+    order = np.random.default_rng(RNG_SEED).permutation(len(images))
+    test = np.arange(len(order)) % 4 == 3
+    splits = []
+    for rows, digits in ((order[~test], mnist.train), (order[test], mnist.test)):
+        num = len(digits["images"]) if digits is mnist.train else len(rows)
+        rows = np.resize(rows, num)
+        splits.append(
+            {
+                "a": images[rows],
+                "a_labels": labels[rows].astype(np.int32),
+                "b": digits["images"][:num],
+                "b_labels": digits["labels"][:num],
+            }
+        )
+    source = f"scikit-learn and {mnist.identity.source}"
+    return make_arrays_dataset(*splits, name="uci_to_mnist", source=source)
+
+
+def styled_digits(mnist: Dataset) -> Dataset:
+    """Digits (a) and styled digits (b), uint8 [N, 28, 28, 3].
+
+    In training the domains share no digit: a has those of even rows, b those of odd
+    rows. Row i of both test sets is the same digit.
+    """
+
+    def plain(images: np.ndarray) -> np.ndarray:
+        return np.repeat(images, 3, axis=-1)
+
+    images, labels = mnist.train["images"], mnist.train["labels"]
+    half = len(images) // 2
+    even, odd = slice(0, 2 * half, 2), slice(1, 2 * half, 2)
+    train = {
+        "a": plain(images[even]),
+        "a_labels": labels[even],
+        "b": style(images[odd]),
+        "b_labels": labels[odd],
+    }
+    images, labels = mnist.test["images"], mnist.test["labels"]
+    test = {
+        "a": plain(images),
+        "a_labels": labels,
+        "b": style(images),
+        "b_labels": labels,
+    }
+    source = mnist.identity.source
+    return make_arrays_dataset(train, test, name="styled_mnist", source=source)
+
+
+def enlarge(images: np.ndarray) -> np.ndarray:
+    """[N, 8, 8] in [0, 1] -> uint8 [N, 28, 28, 1]: cubic to 20x20, on a border."""
+    large = ndimage.zoom(images, (1, 2.5, 2.5), order=3, grid_mode=True, mode="nearest")
+    pixels = np.round(np.clip(large, 0, 1) * 255).astype(np.uint8)
+    return np.pad(pixels, ((0, 0), (4, 4), (4, 4)))[..., None]
+
+
+def style(images: np.ndarray) -> np.ndarray:
+    """Digits uint8 [N, 28, 28, 1], slanted and outlined in color on a texture.
+
+    A shear, an outline (dilation minus erosion) whose hue depends on the row, a dark
+    interior, and stripes behind: no filter with one kernel does this.
+
+    Returns:
+      uint8 [N, 28, 28, 3].
+    """
+    digits = shear(images[..., 0] / 255.0)
+    size = (1, 3, 3)
+    outer, inner = (
+        f(digits, size) for f in (ndimage.grey_dilation, ndimage.grey_erosion)
+    )
+    outline = (outer - inner)[..., None]
+    rows, columns = np.mgrid[:28, :28]
+    hues = np.array(
+        [colorsys.hsv_to_rgb(0.05 + 0.7 * y / 27, 0.9, 1.0) for y in range(28)]
+    )
+    ink = hues[:, None]  # [28, 1, 3]
+    stripes = ((rows + 2 * columns) // 4 % 2)[..., None]
+    texture = np.where(stripes, [0.10, 0.25, 0.35], [0.05, 0.12, 0.25])
+    filled = outer[..., None]
+    background = (1 - filled) * texture  # black inside the digit
+    styled = background * (1 - outline) + ink * outline
+    return np.round(np.clip(styled, 0, 1) * 255).astype(np.uint8)
+
+
+def shear(images: np.ndarray) -> np.ndarray:
+    """[N, 28, 28], with rows moved right in proportion to their height."""
+    moved = np.empty_like(images)
+    columns = np.arange(images.shape[2])
+    for y in range(images.shape[1]):
+        offset = SLANT * (13.5 - y)
+        left = np.floor(columns - offset).astype(int)
+        fraction = (columns - offset) - left
+        row = np.pad(images[:, y], ((0, 0), (8, 8)))
+        moved[:, y] = (1 - fraction) * row[:, left + 8] + fraction * row[:, left + 9]
+    return moved
