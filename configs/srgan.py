@@ -15,7 +15,9 @@ several outputs for one input.
 | features of VGG, or squared error, plus 0.001 adversarial | L1 plus 0.05 | no VGG |
 | cross-entropy | relativistic, R1 + R2 | as in mnist.py |
 | Adam 1e-4, beta1 .9 | 1e-3, beta1 0 | short training |
-It trains, resumes, samples and evaluates; it has not been tuned or measured yet.
+After 1,500 of 8,000 steps: PSNR 20.4 dB, SSIM 0.874 and FID 7.5; bicubic interpolation
+has 14.6, 0.436 and 448 (2,000 test images, seed 0). It has not been tuned, and
+`:photos` not been measured yet.
 """
 
 from ml_collections import ConfigDict

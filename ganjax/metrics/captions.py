@@ -114,11 +114,14 @@ def shapes(images: Images) -> Images:
 
 
 def nearest_color(images: Images) -> npt.NDArray[np.int64]:
-    """The ink nearest to the mean color of the bright half of the pixels, int [N]."""
-    gray = images.max(-1)
-    bright = (gray > gray.max((1, 2), keepdims=True) / 2)[..., None]
-    mean = (images * bright).sum((1, 2)) / np.maximum(bright.sum((1, 2)), 1)
+    """The ink nearest to the mean color of an image, int [N].
+
+    Both have a largest channel of 1, since thin strokes are dim.
+    """
+    mean = images.astype(np.float64).mean((1, 2))
+    mean /= np.maximum(mean.max(1, keepdims=True), 1e-9)
     inks = np.array(list(captions.COLORS.values()), np.float64)
+    inks /= inks.max(1, keepdims=True)
     return ((mean[:, None] - inks) ** 2).sum(-1).argmin(1)
 
 
