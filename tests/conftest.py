@@ -14,7 +14,10 @@ from jaxtyping import install_import_hook  # noqa: E402
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache/ganjax/tests"))
+# JAX does not write this cache atomically: each process of pytest-xdist has its own.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+CACHE = Path.home() / ".cache/ganjax/tests" / WORKER
+jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 CHECKED = ("losses", "penalties", "priors", "networks", "steps", "models", "gans")
