@@ -1,6 +1,7 @@
 """Two virtual devices, strict JAX, shape checks, and the data at hand."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Tests compile far more than they compute. Set before JAX is imported, and inherited by
@@ -27,6 +28,16 @@ from helpers import MNIST_DIR  # noqa: E402
 
 from ganjax import data  # noqa: E402
 from ganjax.data import DataOptions  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs() -> Iterator[None]:
+    """Compiled programs are memory maps, of which Linux allows a process 65,530.
+
+    Beyond that, compilation ends in a segmentation fault.
+    """
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
