@@ -52,7 +52,7 @@ def shift_edges(images: Images, pixels: npt.ArrayLike) -> Images:
         distance = signed_distance(images[i : i + ROWS])
         least = -0.6 * _thickness(distance) / 2
         move = np.maximum(moves[i : i + ROWS], least)[:, None, None]
-        # The share of each fine pixel that is inside of the new edge.
+        # The fraction of each fine pixel that is inside of the new edge.
         inside = np.clip((distance + move) * SCALE + 0.5, 0, 1)
         n, height, width = inside.shape
         blocks = inside.reshape(n, height // SCALE, SCALE, width // SCALE, SCALE)

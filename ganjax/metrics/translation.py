@@ -1,7 +1,7 @@
 """Image translation between two domains of digits: is the digit still the same?
 
-A classifier of each domain's digits judges what arrives there. Images of three channels
-are classified by the mean of their channels.
+Translated digits are read by a classifier that was trained on the domain that they are
+translated to. Images of three channels are classified by the mean of their channels.
 """
 
 from collections.abc import Callable
