@@ -24,8 +24,9 @@ from jaxtyping import Array, Key, PyTree
 
 from ganjax.errors import UserError
 from ganjax.images import PixelRange, denormalize, normalize, save_png
-from ganjax.optim import Ema, Optimizer
+from ganjax.optim import Ema, Optimizer, value_at
 from ganjax.options import PositiveInt, choice, given
+from ganjax.penalties import Penalty
 
 if TYPE_CHECKING:
     from ganjax.data import Dataset
@@ -64,6 +65,7 @@ class Gan(abc.ABC):
     updates: Literal["alternating", "simultaneous"] = "alternating"
     n_dis: PositiveInt = 1  # discriminator updates per step: k in arXiv:1406.2661
     dtype: jnp.dtype = choice(DTYPES, "float32")  # of the networks' arithmetic
+    penalties: tuple[Penalty, ...] = given(())  # of the discriminator
     axis_name: str | None = given(None)  # of the pmap, bound by parallel.py
 
     # Options that may change between a checkpoint and the run that resumes it.
@@ -223,6 +225,24 @@ class Gan(abc.ABC):
     def export(self, generated: Generated) -> PyTree:
         """Generated samples as the data are: images as uint8 pixels."""
         return jax.tree.map(lambda x: denormalize(x, self.pixel_range), generated)
+
+    def penalize(
+        self,
+        d_fn: Callable[[jax.Array], jax.Array],
+        pair: tuple[Any, Any],
+        keys: Keys,
+        step: Array,
+    ) -> tuple[Array, Metrics]:
+        """The weighted sum [] of the penalties, and the mean value of each by name.
+
+        `d_fn` maps examples [B, ...] to logits [B]; `pair` is real and generated.
+        """
+        total, metrics = jnp.zeros(()), {}
+        for i, penalty in enumerate(self.penalties):
+            key = self.local_key(jax.random.fold_in(keys.penalty, i))
+            value = metrics[penalty.name] = jnp.mean(penalty.fn(d_fn, *pair, key))
+            total += value_at(penalty.weight, step) * value
+        return total, metrics
 
     def on_axis(self, axis_name: str) -> Gan:
         """The same GAN inside a pmap over this axis, its modules included."""

@@ -158,6 +158,15 @@ def make_optimizer(spec: Mapping[str, Any], where: str, updates: int = 1) -> Opt
     return optimizer
 
 
+def make_optimizers(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The optimizers of both players of a config, by the name of their group."""
+    g, d = (config[name] for name in ("g_optimizer", "d_optimizer"))
+    return {
+        "g_optimizer": make_optimizer(g, "config.g_optimizer"),
+        "d_optimizer": make_optimizer(d, "config.d_optimizer", config["n_dis"]),
+    }
+
+
 @dataclass(frozen=True)
 class Ema:
     """Exponential moving average of the generator (arXiv:2006.06676, appendix D).

@@ -9,14 +9,16 @@ a sample's logit depends on that sample alone, so a penalized discriminator can'
 BatchNorm (`Standard` refuses it).
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ganjax.optim import Schedule
+from ganjax.errors import choose
+from ganjax.optim import Number, Schedule
+from ganjax.options import convert
 
 Images = Float[Array, "B ..."]
 PerSample = Float[Array, " B"]
@@ -101,3 +103,16 @@ class Penalty(NamedTuple):
     name: str  # of its metric
     fn: PenaltyFn
     weight: float | Schedule
+
+
+def make_penalties(weights: Mapping[str, Any]) -> tuple[Penalty, ...]:
+    """The penalties of positive weight, in alphabetical order."""
+    return tuple(
+        Penalty(
+            name,
+            choose(PENALTIES, name, "config.penalties"),
+            convert(weight, Number, f"config.penalties.{name}"),
+        )
+        for name, weight in sorted(weights.items())
+        if weight != 0
+    )

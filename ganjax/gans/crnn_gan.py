@@ -17,14 +17,13 @@ from jaxtyping import Array, Float, Key, PyTree
 from ganjax import music
 from ganjax.errors import UserError
 from ganjax.gan import Gan, Keys, Metrics, Variables
-from ganjax.gans.standard import make_penalties
 from ganjax.losses import LOSSES, Loss, LossFn, diagnostics
 from ganjax.metrics.music import reference_notes, score_notes
 from ganjax.metrics.types import Evaluation
 from ganjax.models import recurrent
-from ganjax.optim import Number, make_optimizer, value_at
+from ganjax.optim import Number, make_optimizers, value_at
 from ganjax.options import Fraction, build, choice, given, option_names
-from ganjax.penalties import Penalty
+from ganjax.penalties import make_penalties
 from ganjax.priors import Prior
 from ganjax.sampling import sample_block
 
@@ -53,7 +52,6 @@ class CRnnGan(Gan):
 
     generator: nn.Module
     discriminator: nn.Module
-    penalties: tuple[Penalty, ...] = given(())
     length: int = given(64)  # notes in a sequence
     loss: Loss = choice(LOSSES, "relativistic")
     adversarial: Number = 1.0  # weight of the generator's adversarial loss
@@ -86,10 +84,7 @@ class CRnnGan(Gan):
                 recurrent.Discriminator, config["discriminator"], "config.discriminator"
             ),
             penalties=make_penalties(config["penalties"]),
-            g_optimizer=make_optimizer(config["g_optimizer"], "config.g_optimizer"),
-            d_optimizer=make_optimizer(
-                config["d_optimizer"], "config.d_optimizer", config["n_dis"]
-            ),
+            **make_optimizers(config),
             length=shape[0],
         )
 
@@ -131,12 +126,8 @@ class CRnnGan(Gan):
         def d_fn(x: Sequences) -> Array:
             return self.apply(self.discriminator, d, x)[0]
 
-        for i, penalty in enumerate(self.penalties):
-            key = self.local_key(jax.random.fold_in(keys.penalty, i))
-            value = jnp.mean(penalty.fn(d_fn, batch, generated.notes, key))
-            loss += value_at(penalty.weight, step) * value
-            metrics[penalty.name] = value
-        return trained * loss, ({}, metrics)
+        penalty, values = self.penalize(d_fn, (batch, generated.notes), keys, step)
+        return trained * (loss + penalty), ({}, metrics | values)
 
     def g_loss(
         self, d: Variables, batch: Any, generated: Generated, keys: Keys, step: Array

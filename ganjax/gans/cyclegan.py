@@ -21,7 +21,7 @@ from ganjax.gans.standard import resolve_conv
 from ganjax.images import grid, save_png
 from ganjax.losses import LOSSES, Loss, diagnostics
 from ganjax.models.translation import EncoderDecoder, PatchDiscriminator
-from ganjax.optim import make_optimizer
+from ganjax.optim import make_optimizers
 from ganjax.options import Count, NonNegative, build, choice, given, option_names
 
 if TYPE_CHECKING:
@@ -84,10 +84,7 @@ class CycleGan(Gan):
                 "config.discriminator",
                 conv=conv,
             ),
-            g_optimizer=make_optimizer(config["g_optimizer"], "config.g_optimizer"),
-            d_optimizer=make_optimizer(
-                config["d_optimizer"], "config.d_optimizer", config["n_dis"]
-            ),
+            **make_optimizers(config),
             image_shape=shape,
         )
 

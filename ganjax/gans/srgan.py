@@ -14,13 +14,13 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from ganjax.errors import UserError
 from ganjax.gan import Gan, Keys, Metrics, Variables
-from ganjax.gans.standard import make_network, make_penalties, resolve_conv
+from ganjax.gans.standard import make_network, resolve_conv
 from ganjax.images import grid, shrink_pixels
 from ganjax.losses import LOSSES, Loss, diagnostics
 from ganjax.models import DISCRIMINATORS
 from ganjax.models.super_resolution import SuperResolution, shrink
 from ganjax.networks import apply_train
-from ganjax.optim import make_optimizer, value_at
+from ganjax.optim import make_optimizers
 from ganjax.options import (
     Count,
     NonNegative,
@@ -30,7 +30,7 @@ from ganjax.options import (
     given,
     option_names,
 )
-from ganjax.penalties import Penalty
+from ganjax.penalties import make_penalties
 
 if TYPE_CHECKING:
     from ganjax.data import Dataset
@@ -47,7 +47,6 @@ class SrGan(Gan):
 
     generator: SuperResolution
     discriminator: nn.Module  # of ganjax.models
-    penalties: tuple[Penalty, ...] = given(())
     loss: Loss = choice(LOSSES, "relativistic")
     factor: PositiveInt = 4  # a power of 2
     z_channels: Count = 0  # of noise at the low resolution; 0: one output per input
@@ -91,10 +90,7 @@ class SrGan(Gan):
                 DISCRIMINATORS, {**config, "num_classes": 0}, "discriminator", shared
             ),
             penalties=make_penalties(config["penalties"]),
-            g_optimizer=make_optimizer(config["g_optimizer"], "config.g_optimizer"),
-            d_optimizer=make_optimizer(
-                config["d_optimizer"], "config.d_optimizer", config["n_dis"]
-            ),
+            **make_optimizers(config),
             image_shape=shape,
         )
 
@@ -140,12 +136,8 @@ class SrGan(Gan):
         real, fake = jnp.split(logits, 2)
         metrics = diagnostics(self.loss, real, fake, self.pmean)
         loss = metrics["d_loss"] = jnp.mean(self.loss.d(real, fake))
-        for i, penalty in enumerate(self.penalties):
-            key = self.local_key(jax.random.fold_in(keys.penalty, i))
-            value = jnp.mean(penalty.fn(d_fn, batch, generated, key))
-            loss += value_at(penalty.weight, step) * value
-            metrics[penalty.name] = value
-        return loss, (d["batch_stats"], metrics)
+        penalty, values = self.penalize(d_fn, (batch, generated), keys, step)
+        return loss + penalty, (d["batch_stats"], metrics | values)
 
     def g_loss(
         self, d: Variables, batch: Images, generated: Images, keys: Keys, step: Array

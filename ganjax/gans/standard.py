@@ -25,18 +25,16 @@ from ganjax.losses import (
 )
 from ganjax.models import DISCRIMINATORS, GENERATORS
 from ganjax.networks import apply_train, discriminate, discriminate_both
-from ganjax.optim import Number, make_optimizer, value_at
+from ganjax.optim import Number, make_optimizers, value_at
 from ganjax.options import (
     Count,
     Fraction,
     NonNegative,
     build,
     choice,
-    convert,
-    given,
     option_names,
 )
-from ganjax.penalties import PENALTIES, Penalty
+from ganjax.penalties import make_penalties
 from ganjax.priors import Prior
 
 if TYPE_CHECKING:
@@ -63,7 +61,6 @@ class Standard(Gan):
 
     generator: nn.Module
     discriminator: nn.Module
-    penalties: tuple[Penalty, ...] = given(())
     loss: Loss = choice(LOSSES, "relativistic")
     d_weights: tuple[NonNegative, NonNegative] = (1.0, 1.0)  # of D's real, fake terms
     label_smoothing: Fraction = 0.0  # the target of real images is 1 minus this
@@ -113,10 +110,7 @@ class Standard(Gan):
             generator=make_network(GENERATORS, config, "generator", shared),
             discriminator=make_network(DISCRIMINATORS, config, "discriminator", shared),
             penalties=make_penalties(config["penalties"]),
-            g_optimizer=make_optimizer(config["g_optimizer"], "config.g_optimizer"),
-            d_optimizer=make_optimizer(
-                config["d_optimizer"], "config.d_optimizer", config["n_dis"]
-            ),
+            **make_optimizers(config),
         )
 
     @property
@@ -175,12 +169,8 @@ class Standard(Gan):
         def d_fn(x: Images) -> Array:
             return discriminate(*network, x, labels, dropout)[0]
 
-        for i, penalty in enumerate(self.penalties):
-            key = self.local_key(jax.random.fold_in(keys.penalty, i))
-            value = jnp.mean(penalty.fn(d_fn, real, fake, key))
-            loss += value_at(penalty.weight, step) * value
-            metrics[penalty.name] = value
-        return loss, (stats, metrics)
+        penalty, values = self.penalize(d_fn, (real, fake), keys, step)
+        return loss + penalty, (stats, metrics | values)
 
     def g_loss(
         self, d: Variables, batch: Any, generated: Images, keys: Keys, step: Array
@@ -341,19 +331,6 @@ def make_network(
         )
     extra = {k: v for k, v in shared.items() if k in known}
     return build(cls, options, f"config.{where}", **extra)
-
-
-def make_penalties(weights: Mapping[str, Any]) -> tuple[Penalty, ...]:
-    """The penalties of positive weight, in alphabetical order."""
-    return tuple(
-        Penalty(
-            name,
-            choose(PENALTIES, name, "config.penalties"),
-            convert(weight, Number, f"config.penalties.{name}"),
-        )
-        for name, weight in sorted(weights.items())
-        if weight != 0
-    )
 
 
 def balanced_labels(num_classes: int, num: int) -> np.ndarray:

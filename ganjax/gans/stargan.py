@@ -13,13 +13,13 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ganjax.gan import Gan, Keys, Metrics, Variables
-from ganjax.gans.standard import Batch, balanced_labels, make_penalties, resolve_conv
+from ganjax.gans.standard import Batch, balanced_labels, resolve_conv
 from ganjax.images import grid
 from ganjax.losses import LOSSES, Loss, diagnostics
 from ganjax.models.translation import EncoderDecoder, PatchDiscriminator
-from ganjax.optim import make_optimizer, value_at
+from ganjax.optim import make_optimizers
 from ganjax.options import NonNegative, PositiveInt, build, choice, given, option_names
-from ganjax.penalties import Penalty
+from ganjax.penalties import make_penalties
 
 if TYPE_CHECKING:
     from ganjax.data import Dataset
@@ -43,7 +43,6 @@ class StarGan(Gan):
 
     generator: EncoderDecoder
     discriminator: PatchDiscriminator  # with a classifier of domains
-    penalties: tuple[Penalty, ...] = given(())
     loss: Loss = choice(LOSSES, "wgan")
     num_domains: PositiveInt = 9
     classification: NonNegative = 1.0  # weight of −log P(domain | image)
@@ -75,10 +74,7 @@ class StarGan(Gan):
                 **given,
             ),
             penalties=make_penalties(config["penalties"]),
-            g_optimizer=make_optimizer(config["g_optimizer"], "config.g_optimizer"),
-            d_optimizer=make_optimizer(
-                config["d_optimizer"], "config.d_optimizer", config["n_dis"]
-            ),
+            **make_optimizers(config),
             image_shape=shape,
         )
 
@@ -134,12 +130,9 @@ class StarGan(Gan):
         def d_fn(images: Images) -> Array:
             return self.discriminate(d, images)[0]
 
-        for i, penalty in enumerate(self.penalties):
-            key = self.local_key(jax.random.fold_in(keys.penalty, i))
-            pair = (batch.images, generated.fakes)
-            value = metrics[penalty.name] = jnp.mean(penalty.fn(d_fn, *pair, key))
-            loss += value_at(penalty.weight, step) * value
-        return loss, ({}, metrics)
+        pair = (batch.images, generated.fakes)
+        penalty, values = self.penalize(d_fn, pair, keys, step)
+        return loss + penalty, ({}, metrics | values)
 
     def g_loss(
         self, d: Variables, batch: Batch, generated: Generated, keys: Keys, step: Array

@@ -13,14 +13,14 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ganjax.data import captions
 from ganjax.gan import Gan, Keys, Metrics, Variables
-from ganjax.gans.standard import make_network, make_penalties, resolve_conv
+from ganjax.gans.standard import make_network, resolve_conv
 from ganjax.images import grid
 from ganjax.losses import LOSSES, Loss, diagnostics
 from ganjax.models import GENERATORS
 from ganjax.models.text import TextDiscriminator, TextEncoder, TextGenerator
-from ganjax.optim import make_optimizer, value_at
+from ganjax.optim import make_optimizers
 from ganjax.options import NonNegative, build, choice, given, option_names
-from ganjax.penalties import Penalty
+from ganjax.penalties import make_penalties
 from ganjax.priors import Prior
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ class TextToImage(Gan):
 
     generator: TextGenerator
     discriminator: TextDiscriminator
-    penalties: tuple[Penalty, ...] = given(())
     loss: Loss = choice(LOSSES, "relativistic")
     prior: Prior = Prior()
     # Weights in G's loss: adversarial, mean |G(z, t) − x| and mean (G(z, t) − x)².
@@ -83,10 +82,7 @@ class TextToImage(Gan):
                 conv=shared["conv"],
             ),
             penalties=make_penalties(config["penalties"]),
-            g_optimizer=make_optimizer(config["g_optimizer"], "config.g_optimizer"),
-            d_optimizer=make_optimizer(
-                config["d_optimizer"], "config.d_optimizer", config["n_dis"]
-            ),
+            **make_optimizers(config),
             image_shape=shape,
         )
 
@@ -145,12 +141,9 @@ class TextToImage(Gan):
             repeats = len(x) // len(tokens)
             return self.discriminate(d, x, jnp.tile(tokens, (repeats, 1)))
 
-        for i, penalty in enumerate(self.penalties):
-            key = self.local_key(jax.random.fold_in(keys.penalty, i))
-            pair = (real_images, generated.images)
-            value = metrics[penalty.name] = jnp.mean(penalty.fn(d_fn, *pair, key))
-            loss += value_at(penalty.weight, step) * value
-        return loss, ({}, metrics)
+        pair = (real_images, generated.images)
+        penalty, values = self.penalize(d_fn, pair, keys, step)
+        return loss + penalty, ({}, metrics | values)
 
     def g_loss(
         self,
