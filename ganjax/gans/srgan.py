@@ -19,7 +19,7 @@ from ganjax.images import grid, shrink_pixels
 from ganjax.losses import LOSSES, Loss, diagnostics
 from ganjax.models import DISCRIMINATORS
 from ganjax.models.super_resolution import SuperResolution, shrink
-from ganjax.networks import apply_train
+from ganjax.networks import discriminate, discriminate_both
 from ganjax.optim import make_optimizers
 from ganjax.options import (
     Count,
@@ -127,24 +127,23 @@ class SrGan(Gan):
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
         dropout = self.local_key(keys.dropout)
 
-        def d_fn(images: Images) -> Array:
-            inputs = (self.discriminator, self.dtype, d, images, None, dropout)
-            return apply_train(*inputs)[0]
+        network, pair = (self.discriminator, self.dtype, d), (batch, generated)
+        logits, stats = discriminate_both(*network, pair, None, dropout)
+        metrics = diagnostics(self.loss, *logits, self.pmean)
+        loss = metrics["d_loss"] = jnp.mean(self.loss.d(*logits))
 
-        # One pass over both: no discriminator here has BatchNorm.
-        logits = d_fn(jnp.concatenate([batch, generated]))
-        real, fake = jnp.split(logits, 2)
-        metrics = diagnostics(self.loss, real, fake, self.pmean)
-        loss = metrics["d_loss"] = jnp.mean(self.loss.d(real, fake))
-        penalty, values = self.penalize(d_fn, (batch, generated), keys, step)
-        return loss + penalty, (d["batch_stats"], metrics | values)
+        def d_fn(images: Images) -> Array:
+            return discriminate(*network, images, None, dropout)[0]
+
+        penalty, values = self.penalize(d_fn, pair, keys, step)
+        return loss + penalty, (stats, metrics | values)
 
     def g_loss(
         self, d: Variables, batch: Images, generated: Images, keys: Keys, step: Array
     ) -> tuple[Array, Metrics]:
         dropout = jax.random.split(self.local_key(keys.dropout))
         real, fake = (
-            apply_train(self.discriminator, self.dtype, d, images, None, key)[0]
+            discriminate(self.discriminator, self.dtype, d, images, None, key)[0]
             for images, key in zip((batch, generated), dropout, strict=True)
         )
         error = generated - batch
