@@ -268,10 +268,7 @@ class Gan(abc.ABC):
 
         Noise so drawn does not depend on the number of devices.
         """
-        rows = sampler(key, num * self.num_devices())
-        if self.axis_name is None:
-            return rows
-        return lax.dynamic_slice_in_dim(rows, lax.axis_index(self.axis_name) * num, num)
+        return self.local_rows(sampler(key, num * self.num_devices()), num)
 
     def gather(self, tree: PyTree) -> PyTree:
         """The rows of all devices, in their order."""

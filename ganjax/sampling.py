@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -107,32 +106,20 @@ def export(gan: Gan, state: TrainState, out: Path, request: Request) -> None:
     """
     if out.suffix not in (".png", ".npz", ""):
         raise UserError(f"--out={out}: expected FILE.png, FILE.npz or a folder")
-    num, key, condition = request.num, request.key, request.condition
-    if out.suffix == ".png" and condition is None:
-        image = sample_grid(gan, state, num, key, request.dataset)
-        return write(out, lambda: save_png(out, image, scale=2))
+    num, condition, grid = request.num, request.condition, out.suffix == ".png"
     if condition is None:
-        condition = gan.condition(num, dataset=request.dataset)
-    samples = sample(gan, state, num=num, key=key, condition=condition)
-    if out.suffix == ".png":
-        image = gan.image(samples, condition)
-        write(out, lambda: save_png(out, image, scale=2))
-    elif out.suffix == ".npz":
-        arrays: dict[str, Any] = gan.arrays(samples, condition)
-        save = partial(np.savez_compressed, **arrays)
-        write(out, lambda: write_file(out, save))
-    else:
-        write(out, lambda: write_files(gan, out, samples))
-
-
-def write(out: Path, save: Callable[[], None]) -> None:
-    """Calls `save`.
-
-    Raises:
-      UserError: `out` can't be written.
-    """
+        condition = gan.condition(num, grid, request.dataset)
+    if condition is not None:  # a grid may have fewer
+        num = len(jax.tree.leaves(condition)[0])
+    samples = sample(gan, state, num=num, key=request.key, condition=condition)
     try:
-        save()
+        if grid:
+            save_png(out, gan.image(samples, condition), scale=2)
+        elif out.suffix == ".npz":
+            arrays: dict[str, Any] = gan.arrays(samples, condition)
+            write_file(out, lambda file: np.savez_compressed(file, **arrays))
+        else:
+            write_files(gan, out, samples)
     except OSError as error:
         raise UserError(f"--out={out}: can't be written: {error.strerror}") from error
 

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 import ganjax
+from ganjax import parallel
 
 ROOT = Path(__file__).parent.parent
 MNIST_DIR = os.environ.get("GANJAX_MNIST_DIR", "")
@@ -73,6 +74,18 @@ def assert_close(actual, expected, rtol, atol):
     ):
         name = jax.tree_util.keystr(path)
         np.testing.assert_allclose(x, y, rtol, atol, err_msg=name)
+
+
+def step_on_one_and_on_two_devices(gan, state, batch, steps=1):
+    """The states after training on one batch, on one device and split over two."""
+    one, two = state, parallel.replicate(state)
+    chunk = parallel.make_train_chunk(gan, 1)
+    num, data = len(jax.tree.leaves(batch)[0]), parallel.replicate(batch)
+    for _ in range(steps):
+        one, _ = ganjax.train_step(gan, one, jax.tree.map(lambda x: x[None], batch))
+        rows = parallel.shard_indices(np.arange(num).reshape(1, 1, num), 1)
+        two, _ = chunk(two, data, rows, 1)
+    return one, two
 
 
 def relative_error(actual, expected):

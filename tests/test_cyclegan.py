@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, assert_identical
+from helpers import assert_close, assert_identical, step_on_one_and_on_two_devices
 
 import ganjax
-from ganjax import parallel, train
+from ganjax import train
 from ganjax.gans.cyclegan import Pair
 from ganjax.steps import D_TAGS, G_TAGS, update_keys
 
@@ -122,13 +122,8 @@ def test_two_devices_do_what_one_does():
     sgd = {"name": "sgd", "learning_rate": 0.01}
     gan = small_gan(g_optimizer=sgd, d_optimizer=sgd, history=4)
     state = ganjax.init_state(gan, jax.random.key(0))
-    chunk = parallel.make_train_chunk(gan, 1)
-    one, two = state, parallel.replicate(state)
-    data = parallel.replicate(IMAGES)
-    for _ in range(3):  # one fills the history, two exchange with it
-        one, _ = ganjax.train_step(gan, one, jax.tree.map(lambda x: x[None], IMAGES))
-        rows = parallel.shard_indices(np.arange(4).reshape(1, 1, 4), 1)
-        two, _ = chunk(two, data, rows, 1)
+    # The first step fills the history, two exchange with it.
+    one, two = step_on_one_and_on_two_devices(gan, state, IMAGES, steps=3)
     assert float(one.d.batch_stats["seen"]) == 4
     assert_close((two.g, two.d), (one.g, one.d), rtol=1e-3, atol=1e-5)
 

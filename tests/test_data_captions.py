@@ -114,7 +114,7 @@ def test_ten_of_fifty_combinations_are_in_the_test_images_only(dataset):
 
 
 def test_shear_moves_each_image_by_its_slope():
-    moved = captions.shear(
+    moved = strokes.shear(
         np.repeat(bars(1)[..., 0] / 255.0, 2, 0), np.array([0.3, -0.2])
     )
     pixels = np.round(255 * moved).astype(np.uint8)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from ganjax.data import domains, make_dataset
+from ganjax.data import domains, make_dataset, strokes
 
 RNG = np.random.default_rng(0)
 
@@ -60,7 +60,7 @@ def test_training_domains_of_the_styled_digits_share_no_digit(digits):
 def test_shear_moves_rows_in_proportion_to_their_height():
     image = np.zeros((1, 28, 28))
     image[0, :, 10] = 1.0
-    moved = domains.shear(image)[0]
+    moved = strokes.shear(image, np.array([domains.SLANT]))[0]
     centers = (moved * np.arange(28)).sum(1) / moved.sum(1)
     expected = 10 + domains.SLANT * (13.5 - np.arange(28))
     np.testing.assert_allclose(centers, expected, atol=1e-9)

@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close
+from helpers import assert_close, changed, step_on_one_and_on_two_devices
 
 import ganjax
-from ganjax import parallel
 from ganjax.images import shrink_pixels
 from ganjax.models.super_resolution import SuperResolution, enlarge, shrink
 from ganjax.steps import G_TAGS, update_keys
@@ -89,10 +88,7 @@ def test_two_devices_do_what_one_does():
     sgd = {"name": "sgd", "learning_rate": 0.01}
     gan = small_gan(g_optimizer=sgd, d_optimizer=sgd, z_channels=2)
     state = trained(gan)
-    one, _ = ganjax.train_step(gan, state, IMAGES[None])
-    chunk = parallel.make_train_chunk(gan, 1)
-    rows = parallel.shard_indices(np.arange(4).reshape(1, 1, 4), 1)
-    two, _ = chunk(parallel.replicate(state), parallel.replicate(IMAGES), rows, 1)
+    one, two = step_on_one_and_on_two_devices(gan, state, IMAGES)
     assert_close((two.g, two.d), (one.g, one.d), rtol=1e-3, atol=1e-5)
 
 
@@ -102,3 +98,11 @@ def test_factors_that_do_not_fit_are_refused():
             ganjax.UserError, match=f"factor={factor}: expected a power"
         ):
             small_gan(factor=factor)
+
+
+def test_statistics_of_spectral_normalization_are_kept():
+    norm = {"discriminator.norm": "spectral", "penalties.r1_r2": 0.0}
+    gan = small_gan(**norm)
+    state = trained(gan)
+    after, _ = ganjax.d_step(gan, state, IMAGES)
+    assert changed(state.d.batch_stats, after.d.batch_stats)

@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close
+from helpers import assert_close, step_on_one_and_on_two_devices
 
 import ganjax
-from ganjax import parallel
 from ganjax.data import captions
 from ganjax.gans.text_to_image import Captioned
 from ganjax.metrics.captions import nearest_color, shapes, sharpness
@@ -120,10 +119,7 @@ def test_two_devices_do_what_one_does():
     sgd = {"name": "sgd", "learning_rate": 0.05}
     gan = small_gan(g_optimizer=sgd, d_optimizer=sgd)
     state = ganjax.init_state(gan, jax.random.key(0))
-    one, _ = ganjax.train_step(gan, state, jax.tree.map(lambda x: x[None], BATCH))
-    chunk = parallel.make_train_chunk(gan, 1)
-    rows = parallel.shard_indices(np.arange(4).reshape(1, 1, 4), 1)
-    two, _ = chunk(parallel.replicate(state), parallel.replicate(BATCH), rows, 1)
+    one, two = step_on_one_and_on_two_devices(gan, state, BATCH)
     assert_close((two.g, two.d), (one.g, one.d), rtol=1e-3, atol=1e-5)
 
 

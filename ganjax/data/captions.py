@@ -93,25 +93,9 @@ def draw(images: np.ndarray, color: np.ndarray, rng: np.random.Generator) -> np.
     """Digits uint8 [N, 28, 28, 1] in color, thinner or thicker and sheared."""
     num = len(images)
     shapes = strokes.shift_edges(images[..., 0], rng.uniform(-0.8, 0.9, num))
-    shapes = shear(shapes / 255.0, rng.uniform(-0.45, 0.3, num))
+    shapes = strokes.shear(shapes / 255.0, rng.uniform(-0.45, 0.3, num))
     inks = np.array(list(COLORS.values()))[color][:, None, None]
     return np.round(shapes[..., None] * inks).astype(np.uint8)
-
-
-def shear(images: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """[N, 28, 28], rows moved right by `slopes` [N] times their height."""
-    num, height, width = images.shape
-    padded = np.pad(images, ((0, 0), (0, 0), (8, 9)))
-    columns, rows = np.arange(width), np.arange(num)[:, None]
-    moved = np.empty_like(images)
-    for y in range(height):
-        place = columns - (slopes * ((height - 1) / 2 - y))[:, None]
-        left = np.floor(place).astype(int)
-        fraction = place - left
-        row = padded[:, y]
-        moved[:, y] = (1 - fraction) * row[rows, left + 8]
-        moved[:, y] += fraction * row[rows, left + 9]
-    return moved
 
 
 def measure(images: np.ndarray, digit: np.ndarray, color: np.ndarray) -> Attributes:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from ganjax.data.dataset import Dataset, make_arrays_dataset
+from ganjax.data.strokes import shear
 
 SLANT = 0.35  # columns per row
 RNG_SEED = 0
@@ -89,7 +90,7 @@ def style(images: np.ndarray) -> np.ndarray:
     Returns:
       uint8 [N, 28, 28, 3].
     """
-    digits = shear(images[..., 0] / 255.0)
+    digits = shear(images[..., 0] / 255.0, np.full(len(images), SLANT))
     size = (1, 3, 3)
     outer, inner = (
         f(digits, size) for f in (ndimage.grey_dilation, ndimage.grey_erosion)
@@ -106,16 +107,3 @@ def style(images: np.ndarray) -> np.ndarray:
     background = (1 - filled) * texture  # black inside the digit
     styled = background * (1 - outline) + ink * outline
     return np.round(np.clip(styled, 0, 1) * 255).astype(np.uint8)
-
-
-def shear(images: np.ndarray) -> np.ndarray:
-    """[N, 28, 28], with rows moved right in proportion to their height."""
-    moved = np.empty_like(images)
-    columns = np.arange(images.shape[2])
-    for y in range(images.shape[1]):
-        offset = SLANT * (13.5 - y)
-        left = np.floor(columns - offset).astype(int)
-        fraction = (columns - offset) - left
-        row = np.pad(images[:, y], ((0, 0), (8, 8)))
-        moved[:, y] = (1 - fraction) * row[:, left + 8] + fraction * row[:, left + 9]
-    return moved

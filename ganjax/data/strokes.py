@@ -60,6 +60,22 @@ def shift_edges(images: Images, pixels: npt.ArrayLike) -> Images:
     return np.concatenate(parts)
 
 
+def shear(images: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """[N, 28, 28], rows moved right by `slopes` [N] times their height."""
+    num, height, width = images.shape
+    padded = np.pad(images, ((0, 0), (0, 0), (8, 9)))
+    columns, rows = np.arange(width), np.arange(num)[:, None]
+    moved = np.empty_like(images)
+    for y in range(height):
+        place = columns - (slopes * ((height - 1) / 2 - y))[:, None]
+        left = np.floor(place).astype(int)
+        fraction = place - left
+        row = padded[:, y]
+        moved[:, y] = (1 - fraction) * row[rows, left + 8]
+        moved[:, y] += fraction * row[rows, left + 9]
+    return moved
+
+
 def signed_distance(images: Images) -> Floats:
     """Distance to the edge of the stroke in pixels, positive inside: [N, 2 H, 2 W]."""
     fine = ndimage.zoom(

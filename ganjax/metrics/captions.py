@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from ganjax.data import Dataset, captions, strokes
 from ganjax.metrics.classifier import Params, extract, fingerprint, load_classifier
-from ganjax.metrics.intervals import fraction_interval, normal_interval
-from ganjax.metrics.types import PIXELS, Estimate, Evaluation
+from ganjax.metrics.estimates import fraction_estimate, mean_estimate
+from ganjax.metrics.types import Estimate, Evaluation
 
 Images = npt.NDArray[np.uint8]
 BLOCK = 500  # images drawn at once
+PROTOCOL = "attribute recognized; ci: Wilson, images as independent"
 THICKNESSES, SLANTS = (0, 2), (0, 1, 3)  # those that have a word
 # Between the words: what is nearer to the other one is not recognized.
 MIDDLE = (captions.THIN + captions.THICK) / 2
@@ -55,8 +56,10 @@ def evaluate_captions(
     estimates, references = {}, {}
     for prefix, rows in (("", ~unseen), ("unseen_", unseen)):
         for name, hit in hits.items():
-            estimates[prefix + name] = fraction(hit[rows], features)
-            references[prefix + name] = fraction(real_hits[name], features)
+            estimates[prefix + name] = fraction_estimate(hit[rows], PROTOCOL, features)
+            references[prefix + name] = fraction_estimate(
+                real_hits[name], PROTOCOL, features
+            )
     estimates["sharpness"] = sharpness(images)
     references["sharpness"] = sharpness(test["images"][:num])
     return Evaluation(estimates, references, {})
@@ -133,17 +136,5 @@ def sharpness(images: Images) -> Estimate:
     gray = images.max(-1).astype(np.float64) / 255
     down, right = np.diff(gray, axis=1), np.diff(gray, axis=2)
     values = np.maximum(np.abs(down).max((1, 2)), np.abs(right).max((1, 2)))
-    value, error = float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5)
-    low, high = normal_interval(value, error, low=0.0)
     protocol = "steepest slope of an image; ci: images as independent"
-    return Estimate(value, low, high, len(images), 0, protocol, PIXELS)
-
-
-def fraction(hits: npt.NDArray[np.bool_], features: str) -> Estimate:
-    """The fraction of hits."""
-    n, count = len(hits), int(hits.sum())
-    if not n:
-        return Estimate(float("nan"), 0.0, 1.0, 0, 0, "none", features)
-    low, high = fraction_interval(count, n)
-    protocol = "attribute recognized; ci: Wilson, images as independent"
-    return Estimate(count / n, low, high, n, 0, protocol, features)
+    return mean_estimate(values, protocol, low=0.0)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ganjax.data import Dataset
 from ganjax.data.inks import DOMAINS, render
 from ganjax.metrics.classifier import load_classifier
-from ganjax.metrics.intervals import fraction_interval
+from ganjax.metrics.estimates import fraction_estimate
 from ganjax.metrics.translation import accuracy, gray, mean_l1
 from ganjax.metrics.types import PIXELS, Estimate, Evaluation
 
@@ -75,7 +75,5 @@ def reached(
         np.abs(images.astype(np.float32) - other).mean((1, 2, 3))
         for other in counterparts
     ]
-    hits, n = int((np.argmin(gaps, axis=0) == targets).sum()), len(images)
-    low, high = fraction_interval(hits, n)
     protocol = "nearest counterpart is that of the target; ci: Wilson, images"
-    return Estimate(hits / n, low, high, n, 0, protocol, PIXELS)
+    return fraction_estimate(np.argmin(gaps, axis=0) == targets, protocol, PIXELS)

@@ -16,13 +16,14 @@ from scipy import ndimage
 from ganjax.data import Dataset
 from ganjax.images import shrink_pixels
 from ganjax.metrics.classifier import extract, extract_real, load_classifier
+from ganjax.metrics.estimates import mean_estimate
 from ganjax.metrics.fid import fid
-from ganjax.metrics.intervals import normal_interval
-from ganjax.metrics.types import PIXELS, Estimate, Evaluation
+from ganjax.metrics.types import Estimate, Evaluation
 
 Images = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 BLOCK = 500  # images enlarged at once
+CI = "ci: images as independent"
 SIGMA, RADIUS = 1.5, 5  # of SSIM's window of 11x11 pixels
 
 
@@ -70,8 +71,12 @@ def make_score(
 
     def score(images: Images) -> dict[str, Estimate]:
         scores = {
-            "psnr": mean_estimate(psnr(images, truth), "mean of images, dB"),
-            "ssim": mean_estimate(ssim(images, truth), "mean of images"),
+            "psnr": mean_estimate(
+                psnr(images, truth), f"mean of images, dB; {CI}", len(truth)
+            ),
+            "ssim": mean_estimate(
+                ssim(images, truth), f"mean of images; {CI}", len(truth)
+            ),
         }
         return scores | (fid(extract(classifier, images), real) if digits else {})
 
@@ -109,14 +114,6 @@ def ssim(images: Images, truth: Images) -> Floats:
     similarity /= (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
     inside = similarity[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
     return inside.mean((1, 2, 3))
-
-
-def mean_estimate(values: Floats, what: str) -> Estimate:
-    """The mean of a score over images."""
-    value, error = float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5)
-    low, high = normal_interval(value, error)
-    n, protocol = len(values), f"{what}; ci: images as independent"
-    return Estimate(value, low, high, n, n, protocol, PIXELS)
 
 
 def interpolate(images: Images, factor: int, method: Image.Resampling) -> Images:

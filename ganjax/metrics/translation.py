@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from ganjax.data import Dataset
 from ganjax.metrics.classifier import Params, extract, fingerprint, load_classifier
-from ganjax.metrics.intervals import fraction_interval, normal_interval
-from ganjax.metrics.types import PIXELS, Estimate, Evaluation
+from ganjax.metrics.estimates import fraction_estimate, mean_estimate
+from ganjax.metrics.types import Estimate, Evaluation
 
 Images = npt.NDArray[np.uint8]
 BLOCK = 500  # images translated at once
@@ -90,18 +90,13 @@ def gray(images: Images) -> Images:
 def accuracy(classifier: Params, images: Images, labels: np.ndarray) -> Estimate:
     """The fraction of images that the classifier assigns to their label."""
     predicted = extract(classifier, gray(images)).digit_logits.argmax(1)
-    hits, n = int((predicted == labels).sum()), len(images)
-    low, high = fraction_interval(hits, n)
     protocol = "digits recognized; ci: Wilson, images as independent"
-    return Estimate(hits / n, low, high, n, 0, protocol, fingerprint(classifier))
+    return fraction_estimate(predicted == labels, protocol, fingerprint(classifier))
 
 
 def mean_l1(images: Images, truth: Images) -> Estimate:
     """Mean absolute difference of pixels on the scale of [0, 1]."""
     gaps = np.abs(images.astype(np.float32) - truth) / 255
-    values = gaps.reshape(len(gaps), -1).mean(1)
-    error = float(values.std(ddof=1) / len(values) ** 0.5)
-    value = float(values.mean())
-    low, high = normal_interval(value, error, low=0.0)
     protocol = "mean absolute difference to the truth; ci: images as independent"
-    return Estimate(value, low, high, len(images), len(truth), protocol, PIXELS)
+    values = gaps.reshape(len(gaps), -1).mean(1)
+    return mean_estimate(values, protocol, len(truth), low=0.0)
