@@ -32,7 +32,7 @@ def get_config() -> ConfigDict:
     c.data = ConfigDict(
         options(DataOptions, name="colored_strokes", image_shape=image_shape)
     )
-    c.generator = ConfigDict(options(EncoderDecoder))
+    c.generator = ConfigDict(options(EncoderDecoder, first_norm="none"))
     c.discriminator = ConfigDict(options(PatchDiscriminator, norm="none"))
     c.penalties = default.penalties(wgan_gp=10.0)
     rate = {"name": "linear", "start": 5e-4, "end": 0.0}

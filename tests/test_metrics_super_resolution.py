@@ -76,6 +76,7 @@ def test_a_perfect_enlargement_has_the_best_scores(monkeypatch):
     assert seen == [3, 2]
     assert estimates["ssim"].value == pytest.approx(1)
     assert estimates["psnr"].value > 60 > references["psnr"].value
+    assert estimates["sharpness"].value == references["sharpness"].value
     assert estimates.keys() == references.keys()
     low = images.reshape(5, 4, 4, 4, 4, 3).mean((2, 4)).round().astype(np.uint8)
     nearest = low.repeat(4, 1).repeat(4, 2)

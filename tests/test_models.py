@@ -69,7 +69,7 @@ DROPPING = {  # options that train without dropout, with it, and the rate of eac
 }
 
 
-@pytest.mark.parametrize("name", DISCRIMINATORS)
+@pytest.mark.parametrize("name", DROPPING)
 def test_dropout_drops_its_rate_and_scales_the_rest(name):
     """What enters a layer of dropout comes out as 0 or divided by 1 − rate."""
     options, dropout, rates = DROPPING[name]

@@ -9,7 +9,8 @@ from helpers import assert_close, step_on_one_and_on_two_devices
 import ganjax
 from ganjax.data import captions
 from ganjax.gans.text_to_image import Captioned
-from ganjax.metrics.captions import nearest_color, shapes, sharpness
+from ganjax.metrics.captions import nearest_color, shapes
+from ganjax.metrics.sharpness import sharpness
 from ganjax.models.text import TextEncoder
 from ganjax.steps import D_TAGS, G_TAGS, update_keys
 

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from ganjax.data import Dataset, captions, strokes
 from ganjax.metrics.classifier import Params, extract, fingerprint, load_classifier
-from ganjax.metrics.estimates import fraction_estimate, mean_estimate
-from ganjax.metrics.types import Estimate, Evaluation
+from ganjax.metrics.estimates import fraction_estimate
+from ganjax.metrics.sharpness import sharpness
+from ganjax.metrics.types import Evaluation
 
 Images = npt.NDArray[np.uint8]
 BLOCK = 500  # images drawn at once
@@ -126,15 +127,3 @@ def nearest_color(images: Images) -> npt.NDArray[np.int64]:
     inks = np.array(list(captions.COLORS.values()), np.float64)
     inks /= inks.max(1, keepdims=True)
     return ((mean[:, None] - inks) ** 2).sum(-1).argmin(1)
-
-
-def sharpness(images: Images) -> Estimate:
-    """The mean steepest slope of an image, in levels of [0, 1] per pixel.
-
-    Blur makes edges less steep: an average of several digits has no sharp edge.
-    """
-    gray = images.max(-1).astype(np.float64) / 255
-    down, right = np.diff(gray, axis=1), np.diff(gray, axis=2)
-    values = np.maximum(np.abs(down).max((1, 2)), np.abs(right).max((1, 2)))
-    protocol = "steepest slope of an image; ci: images as independent"
-    return mean_estimate(values, protocol, low=0.0)

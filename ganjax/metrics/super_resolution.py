@@ -18,6 +18,7 @@ from ganjax.images import shrink_pixels
 from ganjax.metrics.classifier import extract, extract_real, load_classifier
 from ganjax.metrics.estimates import mean_estimate
 from ganjax.metrics.fid import fid
+from ganjax.metrics.sharpness import sharpness
 from ganjax.metrics.types import Estimate, Evaluation
 
 Images = npt.NDArray[np.uint8]
@@ -41,7 +42,8 @@ def evaluate_super_resolution(
 
     Returns:
       `psnr`, `ssim` and, of digits, `fid`, with bicubic interpolation as reference; the
-      same of nearest interpolation as `nearest_psnr` and so on.
+      same of nearest interpolation as `nearest_psnr` and so on; `sharpness`, with that
+      of the original images as reference.
     """
     truth = dataset.test["images"][:num]
     low = shrink_pixels(truth, factor)
@@ -56,7 +58,8 @@ def evaluate_super_resolution(
     nearest = score(interpolate(low, factor, Image.Resampling.NEAREST))
     named = {f"nearest_{name}": estimate for name, estimate in nearest.items()}
     beside = {f"nearest_{name}": estimate for name, estimate in bicubic.items()}
-    return Evaluation(score(outputs) | named, bicubic | beside, {})
+    estimates = score(outputs) | named | {"sharpness": sharpness(outputs)}
+    return Evaluation(estimates, bicubic | beside | {"sharpness": sharpness(truth)}, {})
 
 
 def make_score(

@@ -11,14 +11,16 @@ To add a network, write the module and one line here; its fields are its options
 
 from flax import linen as nn
 
-from ganjax.models import dcgan, mlp
+from ganjax.models import dcgan, mlp, resnet
 
 GENERATORS: dict[str, type[nn.Module]] = {
     "dcgan": dcgan.Generator,
     "mlp": mlp.Generator,
+    "resnet": resnet.Generator,
 }
 DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "dcgan": dcgan.Discriminator,
     "maxout": mlp.MaxoutDiscriminator,
     "mlp": mlp.Discriminator,
+    "resnet": resnet.Discriminator,
 }

@@ -24,6 +24,7 @@ from ganjax.models.layers import (
     Norm,
     Output,
     WithLabel,
+    run_layer,
 )
 from ganjax.options import Count, NonNegative, PositiveInt, Rate, Widths, choice, given
 
@@ -142,23 +143,14 @@ class Discriminator(nn.Module):
         for i, features in enumerate(self.channels):
             norm = self.norm == "batch" and i > 0  # arXiv:1511.06434, section 3
             conv = Conv(features, self.kernel, self.stride, self.conv, not norm, init)
-            x = self.finish(self.run_layer(conv, train, x), train, norm)
+            x = self.finish(run_layer(conv, self.norm, train, x), train, norm)
         x = x.reshape(x.shape[0], -1)
         for features in self.hidden:
             norm = self.norm == "batch"
             dense = nn.Dense(features, not norm, kernel_init=init)
-            x = self.finish(self.run_layer(dense, train, x), train, norm)
+            x = self.finish(run_layer(dense, self.norm, train, x), train, norm)
         logit = Logit(self.num_classes, self.softmax, self.kernel_init.logit)
-        return self.run_layer(logit, train, x, labels)
-
-    def run_layer(
-        self, layer: nn.Module, train: bool, x: Array, *labels: Labels
-    ) -> Array:
-        """A layer, with spectral normalization of its kernels if asked for."""
-        if self.norm != "spectral":
-            return layer(x, *labels)
-        norm = nn.SpectralNorm(layer, dtype=x.dtype)  # else float32 throughout
-        return norm(x, *labels, update_stats=train)
+        return run_layer(logit, self.norm, train, x, labels)
 
     def finish(self, x: Array, train: bool, norm: bool) -> Array:
         """Normalization, activation and dropout."""

@@ -107,6 +107,19 @@ class Norm(nn.Module):
         )(x)
 
 
+def run_layer(
+    layer: nn.Module, norm: str, train: bool, x: jax.Array, *labels: jax.Array | None
+) -> jax.Array:
+    """A layer; for norm "spectral" its kernels have a spectral norm of 1.
+
+    Source: arXiv:1802.05957.
+    """
+    if norm != "spectral":
+        return layer(x, *labels)
+    normalized = nn.SpectralNorm(layer, dtype=x.dtype)  # else float32 throughout
+    return normalized(x, *labels, update_stats=train)
+
+
 # The names of the modules below are part of the paths that seed initial parameters:
 # renaming one changes every result that depends on a seed.
 

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
@@ -15,8 +16,8 @@ class SuperResolution(nn.Module):
     """Images [B, h, w, C] and noise [B, h, w, Z] -> images [B, f h, f w, C].
 
     Residual blocks at the low resolution, then one transposed convolution for each
-    doubling. The result is added to the enlarged input, so that the network draws only
-    what is missing.
+    doubling. The result is added to the input enlarged by bicubic interpolation, so
+    that the network draws only what that lacks.
     """
 
     factor: int  # a power of 2
@@ -40,8 +41,9 @@ class SuperResolution(nn.Module):
 
 
 def enlarge(x: Float[Array, "B h w C"], factor: int) -> Float[Array, "B H W C"]:
-    """Every pixel as a square of factor × factor."""
-    return jnp.repeat(jnp.repeat(x, factor, axis=1), factor, axis=2)
+    """Bicubic interpolation."""
+    b, h, w, c = x.shape
+    return jax.image.resize(x, (b, factor * h, factor * w, c), "cubic")
 
 
 def shrink(x: Float[Array, "B H W C"], factor: int) -> Float[Array, "B h w C"]:

@@ -68,6 +68,9 @@ class EncoderDecoder(nn.Module):
     features: PositiveInt = 24  # at the full resolution; twice as many at each halving
     halvings: Count = 1
     blocks: PositiveInt = 3  # residual, at the lowest resolution
+    # Of the first layer. Instance norm subtracts what a constant channel of the input
+    # adds, so with it labels only act through the border.
+    first_norm: Literal["none", "instance"] = "instance"
     conv: str = given("matmul")
 
     @nn.compact
@@ -80,14 +83,14 @@ class EncoderDecoder(nn.Module):
                 f"config.generator.halvings={self.halvings}: expected images of "
                 f"{x.shape[1]}x{x.shape[2]} pixels to be divisible by {factor}"
             )
-        x = ConvBlock(self.features, self.kernel, conv=self.conv)(x)
+        block = partial(ConvBlock, conv=self.conv)
+        x = block(self.features, self.kernel, norm=self.first_norm)(x)
         for i in range(1, self.halvings + 1):
-            x = ConvBlock(self.features * 2**i, 4, 2, conv=self.conv)(x)
+            x = block(self.features * 2**i, 4, 2)(x)
         for _ in range(self.blocks):
             x = ResidualBlock(conv=self.conv)(x)
         for i in reversed(range(self.halvings)):
-            grow = ConvBlock(self.features * 2**i, 4, 2, transpose=True, conv=self.conv)
-            x = grow(x)
+            x = block(self.features * 2**i, 4, 2, transpose=True)(x)
         return jnp.tanh(Conv(self.out_channels, self.kernel, 1, self.conv)(x))
 
 

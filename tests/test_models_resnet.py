@@ -1,0 +1,154 @@
+"""The residual pair: blocks by hand, sizes, labels, starts."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_close
+from test_models_translation import convolve
+
+from ganjax.errors import UserError
+from ganjax.models import DISCRIMINATORS, GENERATORS
+
+Z = jax.random.normal(jax.random.key(1), (3, 6))
+IMAGES = jax.random.normal(jax.random.key(2), (3, 8, 8, 2))
+
+
+def randomized(variables):
+    """Variables with noise on all parameters: some start at 0."""
+    return variables | {
+        "params": jax.tree.map(
+            lambda p: p + 0.2 * jax.random.normal(jax.random.key(p.size), p.shape),
+            variables["params"],
+        )
+    }
+
+
+def layer(x, params):
+    """A convolution of kernel 3 or 1 with its bias."""
+    kernel = np.asarray(params["kernel"])
+    y = convolve(x, kernel) if len(kernel) == 3 else x @ kernel[0, 0]
+    return y + np.asarray(params["bias"])
+
+
+def batch_norm(x, params):
+    axes = tuple(range(x.ndim - 1))
+    y = (x - x.mean(axes)) / np.sqrt(x.var(axes) + 1e-5)
+    return y * np.asarray(params["scale"]) + np.asarray(params["bias"])
+
+
+def double(x):
+    return x.repeat(2, 1).repeat(2, 2)
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_generator_by_hand(norm):
+    """Dense, two blocks, [BatchNorm,] ReLU, convolution, tanh: arXiv:1802.05957."""
+    module = GENERATORS["resnet"](image_shape=(8, 8, 2), channels=(4, 3, 3), norm=norm)
+    variables = randomized(module.init(jax.random.key(0), Z))
+    params = variables["params"]
+
+    def finish(x, params):
+        return relu(batch_norm(x, params["BatchNorm_0"]) if norm == "batch" else x)
+
+    dense = params["Dense_0"]
+    x = (np.asarray(Z) @ np.asarray(dense["kernel"]) + np.asarray(dense["bias"])) * 1.0
+    x = x.reshape(3, 2, 2, 4)
+    for i in range(2):
+        block = params[f"UpBlock_{i}"]
+        norms = [block.get(f"Norm_{j}") for j in range(2)]
+        y = layer(double(finish(x, norms[0])), block["Conv_0"])
+        y = layer(finish(y, norms[1]), block["Conv_1"])
+        x = layer(double(x), block["Conv_2"]) + y
+    expected = np.tanh(layer(finish(x, params.get("Norm_0")), params["Conv_0"]))
+    actual, _ = module.apply(variables, Z, mutable=["batch_stats"])
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_discriminator_by_hand():
+    """A halving block, one at the same resolution, ReLU, sum, dense layer."""
+    module = DISCRIMINATORS["resnet"](channels=(4, 5), blocks=1, norm="none")
+    variables = randomized(module.init(jax.random.key(0), IMAGES))
+    params = variables["params"]
+    x = np.asarray(IMAGES)
+    for i in range(3):
+        block = params[f"DownBlock_{i}"]
+        y = layer(x if i == 0 else relu(x), block["Conv_0"])
+        y = layer(relu(y), block["Conv_1"])
+        x = (layer(x, block["Conv_2"]) if i < 2 else x) + y
+        if i < 2:
+            b, h, w, c = x.shape
+            x = x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
+    dense = params["Logit_0"]["Dense_0"]
+    expected = relu(x).sum((1, 2)) @ np.asarray(dense["kernel"])[:, 0]
+    expected += np.asarray(dense["bias"])
+    np.testing.assert_allclose(
+        module.apply(variables, IMAGES), expected, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_blocks_without_a_norm_start_as_their_shortcuts():
+    module = DISCRIMINATORS["resnet"](channels=(4,), norm="none")
+    variables = module.init(jax.random.key(0), IMAGES)
+    for i in range(2):
+        last = variables["params"][f"DownBlock_{i}"]["Conv_1"]
+        assert not jnp.any(last["kernel"]) and not jnp.any(last["bias"])
+
+
+def test_spectral_kernels_have_one_as_their_largest_singular_value():
+    """After enough power iterations D is the plain one with W / σ(W) for every W."""
+    options = {"channels": (4,), "blocks": 1}
+    spectral = DISCRIMINATORS["resnet"](**options)
+    plain = DISCRIMINATORS["resnet"](**options, norm="none")
+    variables = spectral.init(jax.random.key(0), IMAGES)
+    for _ in range(100):
+        _, new = spectral.apply(variables, IMAGES, mutable=["batch_stats"])
+        variables = variables | new
+
+    def normalize(path, p):
+        if path[-1].key != "kernel":
+            return p
+        return p / np.linalg.norm(np.asarray(p).reshape(-1, p.shape[-1]), 2)
+
+    params = jax.tree_util.tree_map_with_path(normalize, variables["params"])
+    expected = plain.apply({"params": params}, IMAGES)
+    actual = spectral.apply(variables, IMAGES, train=False)
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_resolutions_follow_from_the_widths(size):
+    widths = (8,) * (4 if size == 32 else 5)  # from 4x4 pixels
+    generator = GENERATORS["resnet"](image_shape=(size, size, 3), channels=widths)
+    images, variables = generator.init_with_output(jax.random.key(0), Z)
+    assert images.shape == (3, size, size, 3) and jnp.abs(images).max() <= 1
+    start = variables["params"]["Dense_0"]["kernel"].shape
+    assert start == (6, 4 * 4 * 8)
+
+
+def test_labels_change_images_and_logits():
+    given = {"num_classes": 3}
+    g = GENERATORS["resnet"](image_shape=(8, 8, 2), channels=(4, 4), **given)
+    d = DISCRIMINATORS["resnet"](channels=(4,), norm="none", **given)
+    for module, inputs in ((g, Z), (d, IMAGES)):
+        zeros, ones = jnp.zeros(3, jnp.int32), jnp.ones(3, jnp.int32)
+        variables = module.init(jax.random.key(0), inputs, labels=zeros)
+        outputs = [
+            module.apply(variables, inputs, train=False, labels=labels)
+            for labels in (zeros, ones, zeros)
+        ]
+        assert jnp.any(outputs[0] != outputs[1])
+        assert_close(outputs[0], outputs[2], rtol=1e-6, atol=1e-6)
+
+
+def test_sizes_that_do_not_fit_are_refused():
+    generator = GENERATORS["resnet"](image_shape=(28, 28, 1), channels=(4,) * 4)
+    with pytest.raises(UserError, match="expected height and width divisible by 8"):
+        generator.init(jax.random.key(0), Z)
+    discriminator = DISCRIMINATORS["resnet"](channels=(4,) * 4)
+    with pytest.raises(UserError, match="8x8 pixels to be divisible by 16"):
+        discriminator.init(jax.random.key(0), IMAGES)
