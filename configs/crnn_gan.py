@@ -30,8 +30,7 @@ feature it would only tell real notes, where it is exact, from generated ones.
 
 Held-out pieces and an untrained generator stand beside every statistic. No public
 implementation is known to make music that people take for composed.
-After 466 steps of 32 notes, polyphony and tone span were those of held-out chorales and
-pitch classes were not learned (one seed). This config has not been tuned or measured.
+Results are in docs/gans.md: rhythm is learned in part, keys are not.
 """
 
 from ml_collections import ConfigDict

@@ -23,8 +23,8 @@ python -m ganjax.main --config configs/dcgan.py:non_saturating
 
 Gradients are clipped one by one before Adam, on top of the penalty's.
 Both losses train: since generated images have a weight of only .1 in D's loss, D(G(z))
-stays high and the saturating loss does not saturate. After 3,000 of the 50,000 steps:
-FID 213 with it and 184 with `:non_saturating` (seed 0).
+stays high and the saturating loss does not saturate. FID 43.0 and score 7.55 with it,
+44.1 and 7.57 with `:non_saturating` (seed 0, 10,000 samples; real images: 2.32, 9.78).
 """
 
 from ml_collections import ConfigDict

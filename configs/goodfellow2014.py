@@ -23,7 +23,9 @@ At a learning rate of 0.1 the last parameters are noisy; samples come from an av
 over the last epochs, which training never uses.
 250 epochs reach a Parzen estimate of 212 nats, FID 16.8 and score 8.79 (seed 0); the
 paper has 225 nats. They took 94 minutes on one core of an Intel Xeon beside other
-programs. The estimate still rises: it was 193 after 100 epochs of 60,000 images.
+programs. More steps help little: `--config.num_steps=300000` reaches 217 ± 2 nats, FID
+10.3 and score 9.03. The paper does not say when it stopped or how many runs it chose
+from, and samples here are of one run's averaged generator.
 """
 
 from ml_collections import ConfigDict

@@ -22,8 +22,12 @@ that D learns nothing from generated images; here D learns from both.
 The script's ten tips are fields: generator.norm, generator.output, *.activation, l1 (or
 l2), discriminator.hidden, both learning rates, b1 and b2, weight_decay; real and fake
 loss are always reported separately. experiments/tips.py measures each.
-Both run for the 200 epochs of the source; ten times fewer steps give a first impression
-(`--config.num_steps=18740`, under three minutes on 2 CPU cores).
+Both run for the 200 epochs of the source. The script then has FID 186 and score 5.88:
+clean digits, most of them 0, 1 and 9 (seed 0, 10,000 samples; real images: 2.32 and
+9.78). After 20 epochs it has 216 ± 103 and 6.15 ± 0.98 (3 seeds,
+`--config.num_steps=18740`, under three minutes on 2 CPU cores). The walkthrough fails:
+without a norm or an L1 term D separates real from generated images perfectly, its loss
+is 0 after 20,000 steps, and G makes one image of noise (FID 896).
 """
 
 from ml_collections import ConfigDict

@@ -158,13 +158,11 @@ def training_seconds(path: str, overrides: dict[str, Any]) -> float:
     gan = ganjax.make_gan(config)
     chunk = config.steps_per_call or parallel.steps_per_call(gan)
     train_chunk = parallel.make_train_chunk(gan, chunk)
-    images: Any = np.zeros((1000, *config.data.image_shape), np.uint8)
-    labels = np.zeros(1000, np.int32)
-    batch = ganjax.Batch(images, labels) if config.num_classes else images
-    examples = parallel.replicate(batch)
+    rows = jax.tree.map(lambda x: x[:1000], gan.examples(load_data(config)))
+    examples = parallel.replicate(rows)
     shape = (chunk, gan.n_dis, config.batch_size)
-    rows = np.arange(math.prod(shape)).reshape(shape) % len(images)
-    indices = parallel.shard_indices(rows, chunk)
+    numbers = np.arange(math.prod(shape)).reshape(shape) % 1000
+    indices = parallel.shard_indices(numbers, chunk)
     state = parallel.replicate(ganjax.init_state(gan, jax.random.key(0)))
     seconds = []
     for _ in range(22):

@@ -12,6 +12,7 @@ from ganjax import data, files, metrics, plots, sampling
 from ganjax.data.dataset import DataOptions, Dataset
 from ganjax.errors import UserError
 from ganjax.images import save_png
+from ganjax.metrics.class_kl import class_histogram, histogram_kl
 from ganjax.metrics.classifier import Params
 from ganjax.metrics.fid import fid_train, frechet_distance
 from ganjax.metrics.inception_score import classifier_score
@@ -162,6 +163,7 @@ def make_scorer(dataset: Dataset) -> Callable[[np.ndarray], dict[str, float]]:
     """
     classifier, suite = load_classifier(dataset), suite_for(dataset)
     real = metrics.extract(classifier, dataset.test["images"])
+    data = class_histogram(real.digit_logits.argmax(-1))
 
     def score(images: np.ndarray) -> dict[str, float]:
         fake = metrics.extract(classifier, images)
@@ -170,6 +172,8 @@ def make_scorer(dataset: Dataset) -> Callable[[np.ndarray], dict[str, float]]:
             values["modes"] = num_modes(mode_counts(fake.logits.argmax(-1)))
         else:
             values["is"] = float(classifier_score(fake.digit_logits).mean())
+            classes = class_histogram(fake.digit_logits.argmax(-1))
+            values["class_kl"] = histogram_kl(classes, data)
         return values
 
     return score

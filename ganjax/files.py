@@ -3,12 +3,18 @@
 import contextlib
 import os
 import secrets
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from ganjax.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 def write_file(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -70,6 +76,36 @@ def make_folder(path: Path, flag: str = "--workdir") -> Path:
             f"got {error.strerror!r}"
         ) from error
     return path
+
+
+@contextlib.contextmanager
+def lock_folder(path: Path, flag: str = "--workdir") -> Iterator[None]:
+    """Keeps other processes out of a folder that is written to in the block.
+
+    The lock is the operating system's: a process that is killed leaves none behind.
+    Where there are no such locks (Windows, some network file systems) nothing is kept
+    out.
+
+    Raises:
+      UserError: another process has the lock.
+    """
+    with (path / ".lock").open("a+") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                owner = file.read().strip() or "another process"
+                raise UserError(
+                    f"{flag}={path}: expected a folder that no process trains in, got "
+                    f"that of {owner}: wait for it, or pass another {flag}"
+                ) from error
+            except OSError:  # not supported by the file system
+                pass
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
 
 
 def cache_folder() -> Path:

@@ -18,6 +18,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from ganjax.errors import UserError
 from ganjax.files import write_text
 from ganjax.images import save_gif, save_png, side_by_side
+from ganjax.symptoms import Watch
 
 # Metric -> TensorBoard tag; other metrics appear under their own names.
 TAGS = {
@@ -104,6 +105,7 @@ class Writer:
                 file.unlink()
         self.board = TensorBoardWriter(workdir, step)
         self.bar = tqdm(total=num_steps, initial=step, unit="step", mininterval=1)
+        self._watch = Watch(step)
         self._pending: tuple[int, int, dict[str, jax.Array]] | None = None
         self._sums: dict[str, float] = {}
         self._published = step
@@ -158,6 +160,7 @@ class Writer:
             row = {name: total / steps for name, total in self._sums.items()}
             row["images_per_second"] = steps * self.batch_size / self._seconds
             self._append(step, row)
+            self._warn(step, row)
             self.board.scalars(
                 step, {TAGS.get(k, f"Other/{k}"): value for k, value in row.items()}
             )
@@ -173,6 +176,7 @@ class Writer:
     def scores(self, step: int, values: Mapping[str, float]) -> None:
         """Records the scores of an evaluation."""
         self._append(step, values)
+        self._warn(step, values)
         self.board.scalars(step, {f"Evaluation/{k}": v for k, v in values.items()})
         text = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
         self.bar.write(f"step {step}: {text}")
@@ -216,6 +220,10 @@ class Writer:
             "samples/ checkpoints/ metrics.jsonl config.json, and TensorBoard events",
             flush=True,
         )
+
+    def _warn(self, step: int, row: Mapping[str, float]) -> None:
+        for message in self._watch.look(step, row):
+            self.bar.write(f"warning: {message}")
 
     def _append(self, step: int, values: Mapping[str, float]) -> None:
         with self.jsonl.open("a") as file:

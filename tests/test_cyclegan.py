@@ -16,6 +16,8 @@ from ganjax.steps import D_TAGS, G_TAGS, update_keys
 RNG = np.random.default_rng(0)
 IMAGES = Pair(*RNG.integers(0, 256, (2, 4, 8, 8, 1), np.uint8))
 SMALL = {
+    "cycle": 10.0,
+    "identity": 5.0,
     "generator.features": 2,
     "generator.blocks": 1,
     "discriminator.channels": (3, 4),

@@ -287,6 +287,6 @@ def test_scores_during_training_are_those_of_the_suite(mnist, options, tmp_path)
     np.savez(tmp_path / "real.npz", images=images)
     evaluate.evaluate_samples(tmp_path / "real.npz", tmp_path, options, parzen=False)
     results = read_results(tmp_path)
-    assert set(scores) == {"fid", "is"}
+    assert set(scores) == {"fid", "is", "class_kl"}
     for name, value in scores.items():
         assert value == pytest.approx(results[name]["value"], rel=1e-6)

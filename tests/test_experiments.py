@@ -37,6 +37,8 @@ def test_every_tip_is_a_config(row):
     [
         ("docs/results.md", "gallery.md"),
         ("docs/results.md", "loss_table.md"),
+        ("docs/results.md", "contrast.md"),
+        ("docs/gans.md", "pixel_losses.md"),
         ("experiments/README.md", "tips.md"),
     ],
 )
@@ -50,14 +52,14 @@ def test_table_of_losses_states_mean_and_spread():
         scores = {m: {"value": 0.5, "reference": 0.25} for m in loss_table.COLUMNS}
         return scores | {"fid": {"value": fid, "reference": 2.0}}
 
-    search = {1: 70.0, 3: 10.0, 10: 80.0}
+    search = {1: 70.0, 3: 10.0, 10: 80.0, 30: 90.0}
     table = loss_table.table({"wgan": [row(10.0), row(12.0)]}, {"wgan": search})
     lines = table.splitlines()
     others = " | 0.500 ± 0.000" * 3
-    found = "70.0 | **10.0** | 80.0"
+    found = "70.0 | **10.0** | 80.0 | 90.0"
     assert lines[2] == f"| wgan | {found} | 11.0 ± 1.4 | 0.50 ± 0.00{others} |"
     real = "2.0 | 0.25 | 0.250 | 0.250 | 0.250"
-    assert lines[3] == f"| *real images* |  |  |  | {real} |"
+    assert lines[3] == f"| *real images* |  |  |  |  | {real} |"
 
 
 def test_learning_rates_of_the_search_include_the_configs():

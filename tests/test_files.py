@@ -1,7 +1,10 @@
 """Files and folders that are written whole, or not at all."""
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 import ganjax
 from ganjax.files import (
     cache_folder,
+    lock_folder,
     make_folder,
     write_file,
     write_folder,
@@ -210,3 +214,30 @@ def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "elsewhere"
     monkeypatch.setenv("GANJAX_CACHE", "/data/cache")
     assert cache_folder() == Path("/data/cache")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from ganjax.files import lock_folder
+with lock_folder(Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.subprocess
+def test_a_locked_folder_names_its_process_and_is_free_once_that_is_killed(tmp_path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "locked\n"
+        with pytest.raises(
+            ganjax.UserError, match=f"--workdir=.*process {holder.pid} on "
+        ):
+            with lock_folder(tmp_path):
+                pass
+        holder.send_signal(signal.SIGKILL)
+    with lock_folder(tmp_path):
+        assert f"process {os.getpid()} on" in (tmp_path / ".lock").read_text()
+    with lock_folder(tmp_path):  # free again after the block
+        pass
