@@ -6,49 +6,35 @@ import numpy as np
 import torch
 import torch_layers as layers
 from torch.nn import functional as F
+from torch_layers import LOSSES, penalize, tensor
 
 from ganjax.priors import PRIORS
 from ganjax.steps import D_TAGS, G_TAGS, update_keys
 
-# The losses of both players, as functions of real and fake logits.
-LOSSES = {
-    "lsgan": (lambda r, f: ((r - 1) ** 2 + f**2) / 2, lambda r, f: (f - 1) ** 2 / 2),
-    "wgan": (lambda r, f: f - r, lambda r, f: -f),
-    "relativistic": (lambda r, f: F.softplus(f - r), lambda r, f: F.softplus(r - f)),
-    "non_saturating": (
-        lambda r, f: F.softplus(-r) + F.softplus(f),
-        lambda r, f: F.softplus(-f),
-    ),
-}
-
 
 def run_torch(config, state, batches):
-    """Parameters by player after steps from a state; `batches` as `train_step` has them
-    in each step."""
+    """Parameters by player after steps from a state; a step has a group of batches."""
     gan = GANS[config.gan](config)
     rates = {p: config[f"{p}_optimizer"].learning_rate for p in "gd"}
     g, d = (jax.tree.map(parameter, p.params) for p in (state.g, state.d))
     simultaneous = config.updates == "simultaneous"
     for step, group in enumerate(batches):
-        g_keys = keys_of(state, step, G_TAGS)
+        g_keys = update_keys(state.key, jnp.int32(step), G_TAGS)
         for k in range(config.n_dis):
             batch, opponent = jax.tree.map(lambda x, k=k: to_torch(x[k]), group), d
-            d_keys = keys_of(state, step * config.n_dis + k, D_TAGS)
+            update = jnp.int32(step * config.n_dis + k)
+            d_keys = update_keys(state.key, update, D_TAGS)
             generated = gan.generate(g, batch, g_keys if simultaneous else d_keys)
             constant = jax.tree.map(torch.detach, generated)
             d = descend(d, gan.d_loss(d, batch, constant, d_keys), rates["d"])
         if not simultaneous:
             opponent, generated = d, gan.generate(g, batch, g_keys)
         g = descend(g, gan.g_loss(opponent, batch, generated, step), rates["g"])
-    return {p: jax.tree.map(to_numpy, tree) for p, tree in (("g", g), ("d", d))}
-
-
-def keys_of(state, updates, tags):
-    return update_keys(state.key, jnp.int32(updates), tags)
+    return {"g": jax.tree.map(torch.detach, g), "d": jax.tree.map(torch.detach, d)}
 
 
 def parameter(x):
-    return torch.tensor(np.asarray(x)).requires_grad_()
+    return tensor(x).requires_grad_()
 
 
 def to_torch(x):
@@ -58,53 +44,11 @@ def to_torch(x):
     return tensor(x).movedim(-1, 1) / 127.5 - 1
 
 
-def tensor(x):
-    return torch.tensor(np.asarray(x))
-
-
-def to_numpy(x):
-    return x.detach().numpy()
-
-
 def descend(params, loss, rate):
     """One step of gradient descent; every parameter must matter."""
     leaves, structure = jax.tree.flatten(params)
-    grads = torch.autograd.grad(loss, leaves)
-    new = [
-        (p - rate * grad).detach().requires_grad_()
-        for p, grad in zip(leaves, grads, strict=True)
-    ]
-    return jax.tree.unflatten(structure, new)
-
-
-# --- penalties ----------------------------------------------------------------------
-
-
-def squared_gradient_norm(d_fn, x):
-    """[B]."""
-    x = x.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(d_fn(x).sum(), x, create_graph=True)
-    return (gradient**2).flatten(1).sum(1)
-
-
-def penalize(config, d_fn, real, fake, keys):
-    """The weighted sum of the penalties of a config."""
-    total = 0.0
-    used = sorted(name for name, weight in config.penalties.items() if weight)
-    for i, name in enumerate(used):
-        key = jax.random.fold_in(keys.penalty, i)
-        if name == "wgan_gp":
-            t = tensor(jax.random.uniform(key, (len(real), 1, 1, 1)))
-            norm = squared_gradient_norm(d_fn, t * real + (1 - t) * fake).sqrt()
-            value = (norm - 1) ** 2
-        else:
-            at = {"r1": [real], "r2": [fake], "r1_r2": [real, fake]}[name]
-            value = sum(squared_gradient_norm(d_fn, x) for x in at) / 2
-        total += config.penalties[name] * value.mean()
-    return total
-
-
-# --- GANs ---------------------------------------------------------------------------
+    grads = jax.tree.unflatten(structure, torch.autograd.grad(loss, leaves))
+    return jax.tree.map(lambda p, x: parameter(p.detach() - rate * x), params, grads)
 
 
 class TorchGan:
@@ -114,10 +58,10 @@ class TorchGan:
         self.config = config
         self.d, self.g = LOSSES[config.loss]
 
-    def pixels(self, generated, real):
-        """The weighted distances of generated from real images."""
-        l1, l2 = F.l1_loss(generated, real), F.mse_loss(generated, real)
-        return self.config.l1 * l1 + self.config.l2 * l2
+    def near_images(self, logits, generated, real):
+        """The generator's loss where it is shown what to generate."""
+        c, l1, l2 = self.config, F.l1_loss(generated, real), F.mse_loss(generated, real)
+        return c.adversarial * self.g(*logits).mean() + c.l1 * l1 + c.l2 * l2
 
 
 class CycleGan(TorchGan):
@@ -138,11 +82,11 @@ class CycleGan(TorchGan):
         """The sum of a loss over both domains and the mean over patches."""
         total = 0.0
         for domain, real, fake in zip("ab", batch, fakes, strict=True):
-            logits = [
+            real, fake = (
                 layers.patch_discriminator(d[domain], x, norm=True)[0]
                 for x in (real, fake)
-            ]
-            total += function(*logits).mean()
+            )
+            total += function(real, fake).mean()
         return total
 
     def d_loss(self, d, batch, generated, keys):
@@ -152,11 +96,10 @@ class CycleGan(TorchGan):
 
     def exchange(self, pairs, key):
         """Pairs of images, half of them replaced by those of the history."""
-        size, num = self.config.history, len(pairs)
         slot_key, coin_key = jax.random.split(key)
-        slots = np.asarray(jax.random.permutation(slot_key, size))
-        heads = np.asarray(jax.random.bernoulli(coin_key, 0.5, (num,)))
-        if len(self.history) < size:
+        slots = np.asarray(jax.random.permutation(slot_key, self.config.history))
+        heads = np.asarray(jax.random.bernoulli(coin_key, 0.5, (len(pairs),)))
+        if len(self.history) < self.config.history:
             self.history += pairs
             return pairs
         for i in np.flatnonzero(heads):
@@ -174,33 +117,30 @@ class CycleGan(TorchGan):
 class StarGan(TorchGan):
     def translate(self, g, x, domains):
         planes = F.one_hot(domains.long(), self.config.num_domains)[..., None, None]
-        planes = planes.expand(-1, -1, *x.shape[2:])
-        x = torch.cat([x, planes], 1)
+        x = torch.cat([x, planes.expand(-1, -1, *x.shape[2:])], 1)
         return layers.encoder_decoder(g, x, self.config.generator)
 
     def generate(self, g, batch, keys):
-        images, labels = batch
-        domains = self.config.num_domains
-        targets = tensor(jax.random.randint(keys.labels, labels.shape, 0, domains))
-        fakes = self.translate(g, images, targets)
-        return fakes, targets, self.translate(g, fakes, labels)
+        shape, domains = batch.labels.shape, self.config.num_domains
+        targets = tensor(jax.random.randint(keys.labels, shape, 0, domains))
+        fakes = self.translate(g, batch.images, targets)
+        return fakes, targets, self.translate(g, fakes, batch.labels)
 
     def discriminate(self, d, x):
+        """Logits [B] and logits of domains [B, K]."""
         logits, features = layers.patch_discriminator(d, x, norm=False)
         classes = layers.dense(d["Dense_0"], layers.flatten(features))
         return logits.mean((1, 2)), classes
 
     def d_loss(self, d, batch, generated, keys):
-        images, labels = batch
-        real, classes = self.discriminate(d, images)
-        fake, _ = self.discriminate(d, generated[0])
-        classified = F.cross_entropy(classes, labels.long())
-        loss = self.d(real, fake).mean() + self.config.classification * classified
-
         def d_fn(x):
             return self.discriminate(d, x)[0]
 
-        return loss + penalize(self.config, d_fn, images, generated[0], keys)
+        (images, labels), (fakes, _, _) = batch, generated
+        classified = F.cross_entropy(self.discriminate(d, images)[1], labels.long())
+        adversarial = self.d(d_fn(images), d_fn(fakes)).mean()
+        loss = adversarial + self.config.classification * classified
+        return loss + penalize(self.config, d_fn, images, fakes, keys)
 
     def g_loss(self, d, batch, generated, step):
         fakes, targets, cycles = generated
@@ -227,20 +167,17 @@ class SrGan(TorchGan):
 
     def g_loss(self, d, batch, generated, step):
         logits = [layers.dcgan_discriminator(d, x) for x in (batch, generated)]
-        adversarial = self.config.adversarial * self.g(*logits).mean()
-        return adversarial + self.pixels(generated, batch)
+        return self.near_images(logits, generated, batch)
 
 
 class TextToImage(TorchGan):
     def generate(self, g, batch, keys):
-        _, tokens = batch
-        num, wordings, _ = tokens.shape
-        z = tensor(sample_prior(self.config, keys.z, num))
+        num, wordings, _ = batch.tokens.shape
         chosen = np.asarray(jax.random.randint(keys.labels, (num,), 0, wordings))
-        tokens = torch.stack([tokens[i, k] for i, k in enumerate(chosen)])
+        tokens = torch.stack([batch.tokens[i, k] for i, k in enumerate(chosen)])
         code = layers.text_encoder(g["encoder"], tokens)
+        z = torch.cat([sample_prior(self.config, keys.z, num), code], 1)
         start = (self.config.generator.channels[0], 2, 2)
-        z = torch.cat([z, code], 1)
         return layers.dcgan_generator(g["network"], z, start), tokens
 
     def d_loss(self, d, batch, generated, keys):
@@ -257,15 +194,13 @@ class TextToImage(TorchGan):
     def g_loss(self, d, batch, generated, step):
         (images, _), (fakes, tokens) = batch, generated
         logits = [layers.text_discriminator(d, x, tokens) for x in (images, fakes)]
-        adversarial = self.config.adversarial * self.g(*logits).mean()
-        return adversarial + self.pixels(fakes, images)
+        return self.near_images(logits, fakes, images)
 
 
 class CRnnGan(TorchGan):
     def generate(self, g, batch, keys):
         num, length, _ = batch.shape
-        z = sample_prior(self.config, keys.z, num * length).reshape(num, length, -1)
-        z = tensor(z)
+        z = sample_prior(self.config, keys.z, num * length).unflatten(0, (num, length))
         return layers.notes_generator(g, z), layers.notes_generator(g, z, batch)
 
     def discriminate(self, d, x):
@@ -281,28 +216,27 @@ class CRnnGan(TorchGan):
         def d_fn(x):
             return self.discriminate(d, x)[0]
 
-        logits = d_fn(batch), d_fn(generated[0])
-        loss = self.d(*logits).mean()
-        loss = loss + penalize(self.config, d_fn, batch, generated[0], keys)
-        return self.trained(self.d, self.g, logits) * loss
+        notes, _ = generated
+        logits = d_fn(batch), d_fn(notes)
+        penalty = penalize(self.config, d_fn, batch, notes, keys)
+        trained = self.trained(self.d, self.g, logits)
+        return trained * (self.d(*logits).mean() + penalty)
 
     def g_loss(self, d, batch, generated, step):
-        c = self.config
-        notes, predicted = generated
-        real, fake = self.discriminate(d, batch), self.discriminate(d, notes)
-        logits = real[0], fake[0]
-        loss = c.adversarial * self.g(*logits).mean()
-        means = [outputs.mean((0, 1)) for _, outputs in (real, fake)]
-        loss = loss + c.feature_matching * ((means[0] - means[1]) ** 2).sum()
-        loss = loss * self.trained(self.g, self.d, logits)
-        weight = c.next_note
-        if not isinstance(weight, float):  # exponential
-            weight = weight.start * (weight.end / weight.start) ** (step / c.num_steps)
-        return loss + weight * F.mse_loss(predicted, batch)
+        c, (notes, predicted) = self.config, generated
+        pairs = self.discriminate(d, batch), self.discriminate(d, notes)
+        logits, (real, fake) = zip(*pairs, strict=True)
+        features = ((real.mean((0, 1)) - fake.mean((0, 1))) ** 2).sum()
+        loss = c.adversarial * self.g(*logits).mean() + c.feature_matching * features
+        schedule = c.next_note  # exponential
+        fraction = (schedule.end / schedule.start) ** (step / c.num_steps)
+        error = schedule.start * fraction * F.mse_loss(predicted, batch)
+        return self.trained(self.g, self.d, logits) * loss + error
 
 
 def sample_prior(config, key, num):
-    return PRIORS[config.prior.distribution](key, (num, config.prior.z_dim))
+    prior = PRIORS[config.prior.distribution]
+    return tensor(prior(key, (num, config.prior.z_dim)))
 
 
 GANS = {

@@ -1,15 +1,61 @@
-"""The networks of the GANs in gans/ as PyTorch functions of ganjax's parameters.
+"""Networks, losses and penalties of the GANs in gans/ in PyTorch.
 
-Parameters are nested dictionaries of tensors with the names and the layout of Flax.
-Images are [B, C, H, W].
+Networks are functions of ganjax's parameters: nested dictionaries of tensors with the
+names and the layout of Flax. Images are [B, C, H, W].
 """
 
 from functools import partial
 
+import jax
+import numpy as np
 import torch
 from torch.nn import functional as F
 
+# The losses of both players, as functions of real and fake logits.
+LOSSES = {
+    "lsgan": (lambda r, f: ((r - 1) ** 2 + f**2) / 2, lambda r, f: (f - 1) ** 2 / 2),
+    "wgan": (lambda r, f: f - r, lambda r, f: -f),
+    "relativistic": (lambda r, f: F.softplus(f - r), lambda r, f: F.softplus(r - f)),
+    "non_saturating": (
+        lambda r, f: F.softplus(-r) + F.softplus(f),
+        lambda r, f: F.softplus(-f),
+    ),
+}
 leaky_relu = partial(F.leaky_relu, negative_slope=0.2)
+
+
+def tensor(x):
+    return torch.tensor(np.asarray(x))
+
+
+# --- penalties ----------------------------------------------------------------------
+
+
+def squared_gradient_norm(d_fn, x):
+    """[B]."""
+    x = x.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(d_fn(x).sum(), x, create_graph=True)
+    return (gradient**2).flatten(1).sum(1)
+
+
+def penalize(config, d_fn, real, fake, keys):
+    """The weighted sum of the penalties of a config."""
+    total = 0.0
+    used = sorted(name for name, weight in config.penalties.items() if weight)
+    for i, name in enumerate(used):
+        key = jax.random.fold_in(keys.penalty, i)
+        if name == "wgan_gp":
+            t = tensor(jax.random.uniform(key, (len(real), 1, 1, 1)))
+            norm = squared_gradient_norm(d_fn, t * real + (1 - t) * fake).sqrt()
+            value = (norm - 1) ** 2
+        else:
+            at = {"r1": [real], "r2": [fake], "r1_r2": [real, fake]}[name]
+            value = sum(squared_gradient_norm(d_fn, x) for x in at) / 2
+        total += config.penalties[name] * value.mean()
+    return total
+
+
+# --- layers -------------------------------------------------------------------------
 
 
 def conv(p, x, stride=1):
