@@ -5,9 +5,7 @@ not installed; `GANJAX_RECORD_TORCH=1 pytest tests/test_torch.py` writes it.
 """
 
 import dataclasses
-import json
 import os
-from pathlib import Path
 from zlib import crc32
 
 import jax
@@ -18,13 +16,21 @@ import pytest
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 from helpers import relative_error
+from torch_record import (
+    initial,
+    largest_distance,
+    moved,
+    movements,
+    read_record,
+    summarize,
+    write_record,
+)
 
 import ganjax
 from ganjax.configs.loss import SETTINGS
-from ganjax.files import write_text
 from ganjax.state import TrainState, abstract_state, player
 
-RECORD = Path(__file__).parent / "torch_steps.json"
+RECORD = "torch_steps.json"
 STEPS, BATCH = 3, 8
 # Rounding decides on which side of a ReLU's kink a number falls that is almost zero,
 # and that changes gradients by a percent. Not in all draws of parameters and data.
@@ -131,23 +137,6 @@ def initial_player(abstract, optimizer, draw):
     return player({"params": params, "batch_stats": stats}, optimizer)
 
 
-def initial(path, shape, draw):
-    """The initial value of a parameter or of a statistic."""
-    *_, kind = name = "/".join(path).split("/")
-    # Logits about 1, where the hinge loss has its kink.
-    mean = float(name[0].startswith("Logit"))
-    normal = np.random.default_rng([draw, crc32("/".join(name).encode())]).normal
-    return {
-        "kernel": lambda: normal(size=shape) * (2 / np.prod(shape[:-1])) ** 0.5,
-        "bias": lambda: mean + normal(size=shape) / 10,
-        "scale": lambda: 1 + normal(size=shape) / 10,
-        "mean": lambda: np.zeros(shape),
-        "var": lambda: np.ones(shape),
-        "u": lambda: normal(size=shape),  # of spectral normalization
-        "sigma": lambda: np.ones(shape),
-    }[kind]()
-
-
 def take_steps(case, draw):
     """(config, GAN, images), and the states before and after training on them."""
     config, gan = make_case(case)
@@ -161,51 +150,7 @@ def take_steps(case, draw):
     return (config, gan, images), first, last
 
 
-def moved(before, after):
-    """The movement of every parameter by name."""
-    old, new = (flatten_dict(tree, sep="/") for tree in (before, after))
-    return {name: np.float64(new[name]) - np.float64(old[name]) for name in old}
-
-
-def movements(first, last):
-    """Of both players."""
-    return {p: moved(getattr(first, p).params, getattr(last, p).params) for p in "gd"}
-
-
 # --- the comparison -----------------------------------------------------------------
-
-
-def summarize(movement):
-    """The norm of a movement, and each parameter's on 4 random directions."""
-    projections = {name: project(name, x) for name, x in movement.items()}
-    return {"norm": rounded(optax.tree.norm(movement)), "projections": projections}
-
-
-def project(name, x):
-    rng = np.random.default_rng(crc32(name.encode()))
-    signs = rng.integers(0, 2, (4, x.size), np.int8) * 2.0 - 1
-    return [rounded(number) for number in signs @ x.ravel()]
-
-
-def rounded(number):
-    return float(f"{number:.7g}")
-
-
-def distance(summary, expected):
-    """An estimate of ‖movement − expected movement‖ / ‖expected movement‖.
-
-    The mean square of a product with random signs is the square of the norm.
-    """
-    a, b = summary["projections"], expected["projections"]
-    assert a.keys() == b.keys()
-    squares = [np.mean(np.subtract(a[name], b[name]) ** 2) for name in b]
-    norms = abs(summary["norm"] / expected["norm"] - 1)
-    return max(sum(squares) ** 0.5 / expected["norm"], norms)
-
-
-def largest_distance(summaries, expected):
-    """The larger distance of both players."""
-    return max(distance(summaries[p], expected[p]) for p in "gd")
 
 
 def error_of_average(first, last, expected):
@@ -215,17 +160,6 @@ def error_of_average(first, last, expected):
     movement = optax.tree.norm(moved(first.g.params, expected))
     error = optax.tree.norm(moved(average, expected))
     return float(error / (movement + 1e-3 * optax.tree.norm(values)))
-
-
-def read_record():
-    return json.loads(RECORD.read_text()) if RECORD.exists() else {}
-
-
-def write_record(case, draws):
-    """Replaces the record of a case."""
-    record = read_record() | {case: draws}
-    lines = [f"{json.dumps(k)}: {json.dumps(record[k])}" for k in CASES if k in record]
-    write_text(RECORD, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 @pytest.fixture
@@ -261,8 +195,8 @@ def test_three_steps_are_those_of_pytorch(torch, fixed_masks, case):
             errors[-1] = max(errors[-1], error_of_average(first, last, params["ema"]))
     assert min(errors) < 1e-4
     if os.environ.get("GANJAX_RECORD_TORCH"):
-        write_record(case, draws)
-    assert min(map(largest_distance, draws, read_record()[case])) < 1e-4
+        write_record(RECORD, CASES, case, draws)
+    assert min(map(largest_distance, draws, read_record(RECORD)[case])) < 1e-4
 
 
 @pytest.mark.slow
@@ -270,7 +204,7 @@ def test_three_steps_are_those_of_pytorch(torch, fixed_masks, case):
 def test_three_steps_are_those_recorded_of_pytorch(fixed_masks, case):
     """The same where PyTorch is not installed."""
     errors = []
-    for draw, recorded in enumerate(read_record()[case]):
+    for draw, recorded in enumerate(read_record(RECORD)[case]):
         _, first, last = take_steps(case, draw)
         ours = movements(first, last)
         summary = {p: summarize(ours[p]) for p in "gd"}
