@@ -2,7 +2,7 @@
 
 python -m ganjax.main --config configs/stargan.py
 
-The domains are red, green and blue ink, each thin, as written and thick. The network
+The domains are red, green and blue ink, each thin, medium and thick. The network
 sees each digit in one domain only.
 
 | the paper says | ganjax does | why |
@@ -39,7 +39,7 @@ def get_config() -> ConfigDict:
     rate = {"name": "linear", "start": 1e-3, "end": 0.0}
     c.g_optimizer = default.optimizer("adam", learning_rate=rate, b1=0.5, b2=0.999)
     c.d_optimizer = default.optimizer("adam", learning_rate=rate, b1=0.5, b2=0.999)
-    c.num_steps = 1700
+    c.num_steps = 2500
     c.batch_size = 16
     c.sample_num = 90
     c.n_dis = 5

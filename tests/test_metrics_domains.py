@@ -12,10 +12,10 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture
 def dataset():
-    """Thirty bars of several widths."""
+    """Thirty bars of two and four pixels."""
     sources = np.zeros((30, 28, 28, 1), np.uint8)
     for i, image in enumerate(sources):
-        image[4:24, 10 - i % 3 : 14 + i % 3] = 255
+        image[4:24, 12 - i % 2 : 14 + i % 2] = 255
     labels = RNG.integers(0, 9, 30).astype(np.int32)
     arrays = {
         "images": render(sources, labels),

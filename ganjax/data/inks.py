@@ -1,13 +1,15 @@
-"""Digits in several domains: three colors of ink, each thin, as written or thick."""
+"""Digits in several domains: three colors of ink, each thin, medium or thick."""
 
 import numpy as np
 import numpy.typing as npt
 
 from ganjax.data.dataset import Dataset, make_arrays_dataset
-from ganjax.data.strokes import shift_edges
+from ganjax.data.strokes import shift_edges, thickness
 
 INKS = {"red": (255, 70, 50), "green": (70, 230, 90), "blue": (80, 130, 255)}
-STROKES = {"thin": -0.7, "plain": 0.0, "thick": 1.0}  # pixels that edges are moved
+# Pixels. Absolute, so that the domain of an image can be seen on the image: of digits
+# "as written" some are as thin as those of others that were made thinner.
+STROKES = {"thin": 1.6, "medium": 2.6, "thick": 3.8}
 DOMAINS = tuple(f"{stroke} {ink}" for ink in INKS for stroke in STROKES)
 
 
@@ -36,10 +38,7 @@ def colored_strokes(mnist: Dataset) -> Dataset:
 def render(digits: np.ndarray, domains: npt.ArrayLike) -> np.ndarray:
     """Digits uint8 [N, 28, 28, 1] in their domains, int [N]: uint8 [N, 28, 28, 3]."""
     ink, stroke = np.divmod(np.asarray(domains), len(STROKES))
-    moves = np.array(list(STROKES.values()))[stroke]
-    shapes = digits[..., 0].copy()
-    changed = moves != 0
-    if changed.any():
-        shapes[changed] = shift_edges(shapes[changed], moves[changed])
+    wanted = np.array(list(STROKES.values()))[stroke]
+    shapes = shift_edges(digits[..., 0], (wanted - thickness(digits[..., 0])) / 2)
     colors = np.array(list(INKS.values()))[ink][:, None, None]
     return np.round(shapes[..., None] / 255 * colors).astype(np.uint8)
