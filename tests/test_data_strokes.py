@@ -49,7 +49,7 @@ def test_thin_strokes_do_not_vanish():
 
 def test_domains_are_colors_and_thicknesses():
     """Each rendering has the hue and the stroke thickness of its name."""
-    digit = np.stack([bar(3)] * len(inks.DOMAINS))[..., None]
+    digit = np.stack([bar(4)] * len(inks.DOMAINS))[..., None]
     images = inks.render(digit, np.arange(len(inks.DOMAINS)))
     hues = {"red": 0.0, "green": 1 / 3, "blue": 0.61}
     for name, image in zip(inks.DOMAINS, images, strict=True):
