@@ -7,10 +7,12 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import ganjax
 from ganjax import evaluate
 from ganjax.data import DataOptions, tfds
+from ganjax.images import save_gif, save_png
 from ganjax.writers import Writer, read_jsonl
 
 SHAPE = (28, 28, 1)
@@ -157,6 +159,21 @@ def test_other_files_among_samples_are_no_frames(tmp_path):
         (tmp_path / f"samples/step_{name}.png").touch()
     with Writer(tmp_path, 9, 9, 1) as writer:
         assert list(writer.frames()) == [1, 3]
+
+
+def test_damaged_frames_are_skipped_by_name(tmp_path, capsys):
+    frames = [tmp_path / f"{i}.png" for i in range(5)]
+    for i in (0, 3):
+        save_png(frames[i], np.full((4, 4, 1), 40 * i, np.uint8))
+    frames[1].write_bytes(frames[0].read_bytes()[:40])
+    frames[2].touch()  # and the last one is missing
+    save_gif(tmp_path / "x.gif", frames)
+    with Image.open(tmp_path / "x.gif") as animation:
+        assert animation.n_frames == 2
+    printed = capsys.readouterr().err.splitlines()
+    assert [line[-5:] for line in printed] == ["1.png", "2.png", "4.png"]
+    save_gif(tmp_path / "none.gif", frames[1:3])
+    assert not (tmp_path / "none.gif").exists()
 
 
 # -- data sets of TFDS -----------------------------------------------------------------
