@@ -107,7 +107,7 @@ def override(config: ConfigDict, field: str, value: Any) -> None:
         raise UserError(
             f"config.{field}: expected one of the fields {known}"
         ) from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         kind = KINDS.get(type(node[last]), f"a value like {show(node[last])}")
         raise UserError(f"config.{field}={show(value)}: expected {kind}") from error
 

@@ -196,6 +196,8 @@ def convert(value: Any, hint: Any, field: str) -> Any:
     Raises:
       UserError: it is not of that type.
     """
+    if isinstance(value, ConfigDict):  # which is no Mapping
+        value = value.to_dict()
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         return _convert_annotated(value, arguments, field)
@@ -239,8 +241,6 @@ def _convert_union(value: Any, arguments: tuple[Any, ...], field: str) -> Any:
     """None, a group of options, or a value of the one type that is neither."""
     if value is None and types.NoneType in arguments:
         return value
-    if isinstance(value, ConfigDict):
-        value = value.to_dict()
     groups: list[Any] = [a for a in arguments if dataclasses.is_dataclass(a)]
     if groups and isinstance(value, Mapping):
         return convert(value, groups[0], field)
