@@ -97,6 +97,7 @@ def hostile(value):
     return value is None or value == {"a": 1} or value in [(0,), (-1,), ("a",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_value_in_every_field_is_accepted_or_refused_in_one_line(name):
     outcomes = Counter()
