@@ -12,7 +12,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ganjax.errors import UserError
+from ganjax.errors import UserError, show
+from ganjax.options import KINDS
 
 
 def load_config(path: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
@@ -98,14 +99,17 @@ def override(config: ConfigDict, field: str, value: Any) -> None:
             with node.ignore_type():
                 node[last] = ConfigDict(value)
         else:
+            if isinstance(value, bool) and isinstance(node[last], float):
+                raise TypeError  # ConfigDict would make a number of it
             config.update_from_flattened_dict({field: value})
     except (KeyError, AttributeError) as error:
         known = ", ".join(sorted(flatten(config.to_dict())))
         raise UserError(
             f"config.{field}: expected one of the fields {known}"
         ) from error
-    except (TypeError, ValueError) as error:
-        raise UserError(f"config.{field}={value!r}: {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        kind = KINDS.get(type(node[last]), f"a value like {show(node[last])}")
+        raise UserError(f"config.{field}={show(value)}: expected {kind}") from error
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 import jax
 import numpy as np
 
 from ganjax import data, files, metrics, plots, sampling
 from ganjax.data.dataset import DataOptions, Dataset
-from ganjax.errors import UserError
+from ganjax.errors import UserError, printable
 from ganjax.images import save_png
 from ganjax.metrics.class_kl import class_histogram, histogram_kl
 from ganjax.metrics.classifier import Params
@@ -24,6 +26,7 @@ from ganjax.run import load_data, load_run
 
 NUM_TEST = 10_000  # samples of a file that are compared with the test images
 NUM_TRAIN = 50_000  # samples of a run that are compared with the training images
+MAX_BYTES = 2**32  # of the arrays of a file of samples
 
 
 def evaluate_run(
@@ -67,26 +70,77 @@ def evaluate_samples(
     Raises:
       UserError: the file is not of this form, or has fewer than 20 images.
     """
-    shape = ", ".join(map(str, data_options.image_shape))
-    expected = f"an .npz with 'images' uint8 [N >= {MIN_IMAGES}, {shape}]"
-    try:
-        with np.load(file) as arrays:
-            images, labels = arrays["images"], arrays.get("labels")
-        num, kind = len(images), f"{images.dtype} {list(images.shape)}"
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
-        raise UserError(f"--samples={file}: expected {expected}: {error}") from error
-    right = images.dtype == np.uint8 and images.shape[1:] == data_options.image_shape
-    if not right or num < MIN_IMAGES:
-        raise UserError(f"--samples={file}: expected {expected}, got {kind}")
-    if labels is not None and labels.shape != (num,):
-        kind = str(list(labels.shape))
-        raise UserError(f"--samples={file}: expected labels [{num}], got {kind}")
+    images, labels = read_samples(file, tuple(data_options.image_shape))
+    num = len(images)
     dataset = data.load(data_options)
     files.make_folder(workdir)
-    print(f"{num} samples of {file}")
+    print(f"{num} samples of {printable(file)}")
     first = np.argsort(np.arange(num) % -(-num // NUM_TEST), kind="stable")
     samples = images[first], None if labels is None else labels[first]
     report(samples, min(num, NUM_TEST), dataset, workdir, parzen)
+
+
+def read_samples(
+    file: Path, image_shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images and labels of an .npz, whose headers are checked before its arrays.
+
+    Raises:
+      UserError: see `evaluate_samples`; also arrays of more than 4 GiB.
+    """
+    where, shape = f"--samples={printable(file)}", ", ".join(map(str, image_shape))
+    expected = f"an .npz with 'images' uint8 [N >= {MIN_IMAGES}, {shape}]"
+    try:
+        if not file.is_file():  # opening a pipe would wait for its other end
+            raise FileNotFoundError("no such file")
+        with ZipFile(file) as archive:
+            images = read_header(archive, "images.npy")
+            num = images.shape[0] if images.shape else 0
+            right = images.dtype == np.uint8 and images.shape[1:] == image_shape
+            if not right or num < MIN_IMAGES:
+                raise UserError(f"{where}: expected {expected}, got {images}")
+            if "labels.npy" in archive.namelist():
+                labels = read_header(archive, "labels.npy")
+                if labels.shape != (num,) or labels.dtype.kind not in "iu":
+                    message = f"expected labels [{num}], got {labels}"
+                    raise UserError(f"{where}: {message}")
+        with np.load(file) as arrays:
+            return arrays["images"], arrays.get("labels")
+    except UserError:
+        raise
+    except Exception as error:  # NumPy and zipfile raise many kinds
+        reason = printable(error)[:200]
+        raise UserError(f"{where}: expected {expected}: {reason}") from error
+
+
+class Header(NamedTuple):
+    """Shape and type of an array in a file."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {list(self.shape)}"
+
+
+def read_header(archive: ZipFile, name: str) -> Header:
+    """The header of an array in an .npz.
+
+    Raises:
+      ValueError: the file has not as many bytes as its header says, or over 4 GiB.
+    """
+    versions: dict[Any, Callable[..., Any]] = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    with archive.open(name) as member:
+        read = versions[np.lib.format.read_magic(member)]
+        shape, _, dtype = read(member)
+    size = prod(shape) * dtype.itemsize
+    # Pickled objects are not of a known size; they are refused by their type.
+    if not dtype.hasobject and size > min(archive.getinfo(name).file_size, MAX_BYTES):
+        raise ValueError(f"its header asks for {size:,} bytes")
+    return Header(shape, dtype)
 
 
 def report(

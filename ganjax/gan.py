@@ -25,7 +25,7 @@ from jaxtyping import Array, Key, PyTree
 from ganjax.errors import UserError
 from ganjax.images import PixelRange, denormalize, normalize, save_png
 from ganjax.optim import Ema, Optimizer, value_at
-from ganjax.options import PositiveInt, choice, given
+from ganjax.options import Repeats, choice, given
 from ganjax.penalties import Penalty
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Gan(abc.ABC):
     # "alternating": n_dis discriminator updates, then one of the generator.
     # "simultaneous": both from the same state and on the same generated samples.
     updates: Literal["alternating", "simultaneous"] = "alternating"
-    n_dis: PositiveInt = 1  # discriminator updates per step: k in arXiv:1406.2661
+    n_dis: Repeats = 1  # discriminator updates per step: k in arXiv:1406.2661
     dtype: jnp.dtype = choice(DTYPES, "float32")  # of the networks' arithmetic
     penalties: tuple[Penalty, ...] = given(())  # of the discriminator
     axis_name: str | None = given(None)  # of the pmap, bound by parallel.py

@@ -1,5 +1,6 @@
 """Images as arrays and files: pixel ranges, grids, PNG and GIF."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from ganjax.errors import printable
 from ganjax.files import write_file
 
 PixelRange = tuple[float, float]  # what the pixel values 0 and 255 become
@@ -75,10 +77,20 @@ def save_png(path: Path, image: UInt8[np.ndarray, "H W C"], scale: int = 1) -> N
 
 
 def save_gif(path: Path, frames: Sequence[Path], milliseconds: int = 150) -> None:
-    """Writes an animation of image files; the last one stays for two seconds."""
+    """Writes an animation of image files; the last one stays for two seconds.
+
+    Damaged files are skipped by name; without any other there is no animation.
+    """
     from PIL import Image
 
-    images = [Image.open(frame).convert("P") for frame in frames]
+    images = []
+    for frame in frames:
+        try:
+            images.append(Image.open(frame).convert("P"))
+        except Exception:  # each of Pillow's decoders has its own errors
+            print(f"skipped, not a readable image: {printable(frame)}", file=sys.stderr)
+    if not images:
+        return
     durations = [milliseconds] * (len(images) - 1) + [2000]
     write_file(
         path,

@@ -1,5 +1,7 @@
 """Optimizers, schedules and the generator's moving average, as hashable values."""
 
+import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,8 +11,16 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PyTree
 
-from ganjax.errors import UserError, choose
-from ganjax.options import Count, Fraction, NonNegative, build, convert, option_names
+from ganjax.errors import OptionsError, UserError, choose
+from ganjax.options import (
+    Count,
+    Fraction,
+    NonNegative,
+    Rate,
+    build,
+    convert,
+    option_names,
+)
 
 OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "adam": optax.adam,
@@ -28,17 +38,16 @@ class Schedule:
     """
 
     name: Literal["linear", "exponential", "cosine"] = "linear"
-    start: NonNegative = 1.0
+    start: NonNegative = math.nan  # must be given
     end: NonNegative = 0.0
     warmup: Fraction = 0.0  # first fraction of the run, in which it rises from 0
     num_steps: Count = 0  # length of the run; make_gan fills it in
 
     def __post_init__(self) -> None:
+        if math.isnan(self.start):
+            raise OptionsError("expected a schedule with a start")
         if self.name == "exponential" and 0 in (self.start, self.end):
-            raise UserError(
-                f"schedule start={self.start}, end={self.end}: expected positive "
-                "numbers for an exponential schedule"
-            )
+            raise OptionsError("expected positive numbers for an exponential schedule")
 
     def __call__(self, step: Array) -> Array:
         """The value at a training step, int32 [] -> float32 []."""
@@ -56,6 +65,13 @@ class Schedule:
 
 
 Number = NonNegative | Schedule
+# Types of the arguments of optax functions, where not `Number`.
+ARGUMENTS: dict[str, Any] = {
+    "b1": Rate | Schedule,
+    "b2": Rate | Schedule,
+    "decay": Rate | Schedule,
+    "momentum": Fraction | Schedule,
+}
 
 
 def value_at(number: float | Schedule, step: Array) -> Any:
@@ -129,7 +145,7 @@ def make_optimizer(spec: Mapping[str, Any], where: str, updates: int = 1) -> Opt
     """The optimizer that a group of a config describes.
 
     Args:
-      spec: `name`, the fields of `Optimizer`, and arguments of the optax function.
+      spec: `name`, the fields of `Optimizer`, arguments of the optax function.
       where: name of the group, for error messages.
       updates: this player's updates per training step.
 
@@ -139,17 +155,20 @@ def make_optimizer(spec: Mapping[str, Any], where: str, updates: int = 1) -> Opt
     fields = option_names(Optimizer)
     own = {k: v for k, v in spec.items() if k in fields}
     make = choose(OPTIMIZERS, spec.get("name", ""), f"{where}.name")
-    arguments = {
-        name: value
-        if isinstance(value, bool)
-        else convert(value, Number, f"{where}.{name}")
-        for name, value in spec.items()
-        if name not in fields | {"name"}
-    }
+    parameters = inspect.signature(make).parameters
+    arguments = {}
+    for name in spec.keys() - fields - {"name"}:
+        flag = name in parameters and isinstance(parameters[name].default, bool)
+        hint = bool if flag else ARGUMENTS.get(name, Number)
+        arguments[name] = convert(spec[name], hint, f"{where}.{name}")
     if not arguments.get("learning_rate"):
         rate = arguments.get("learning_rate")
         raise UserError(f"{where}.learning_rate={rate}: expected a number > 0")
-    given = {"make": make, "arguments": tuple(arguments.items()), "updates": updates}
+    given = {
+        "make": make,
+        "arguments": tuple(sorted(arguments.items())),
+        "updates": updates,
+    }
     optimizer = build(Optimizer, own, where, **given)
     try:
         optimizer.transformation()

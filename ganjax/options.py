@@ -4,7 +4,7 @@
 them. `build(cls, values)` makes an instance from a config and checks every value
 against the type of its field:
 
-    int, float, str, bool, tuple[...]  values of that type; floats are finite
+    int, float, str, bool, tuple[...]  values of that type; floats are finite in float32
     Literal["a", "b"]                  one of these
     Annotated[float, Range(0)]         bounds; see NonNegative and the other aliases
     Number                             a number, or a schedule over the run (optim.py)
@@ -16,7 +16,6 @@ To add an option, add a field to the dataclass that uses it.
 
 import dataclasses
 import math
-import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -24,9 +23,18 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from ml_collections import ConfigDict
 
-from ganjax.errors import UserError, choose
+from ganjax.errors import OptionsError, UserError, choose, show
 
 T = TypeVar("T")
+KINDS = {
+    bool: "True or False",
+    float: "a number",
+    int: "an integer",
+    str: "a string",
+    tuple: "a tuple",
+}
+MAX_FLOAT = 3.4028234e38  # of float32; larger numbers would become infinite
+MAX_INT = 2**31 - 1  # of int32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,16 +50,36 @@ class Range:
 
     def __str__(self) -> str:
         bounds = {">=": self.low, "<=": self.high, "<": self.below}
-        given = (f"{k} {v:g}" for k, v in bounds.items() if abs(v) < math.inf)
+        given = (f"{k} {v}" for k, v in bounds.items() if abs(v) < math.inf)
         return " and ".join(given)
+
+
+@dataclasses.dataclass(frozen=True)
+class MaxProduct:
+    """Upper bound of the product of the values of a tuple."""
+
+    limit: int
+
+    def __contains__(self, values: tuple[int, ...]) -> bool:
+        return math.prod(values) <= self.limit
+
+    def __str__(self) -> str:
+        return f"with a product <= {self.limit}"
 
 
 NonNegative = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
 Rate = Annotated[float, Range(0, below=1)]  # of dropout
-Count = Annotated[int, Range(0)]
-PositiveInt = Annotated[int, Range(1)]
+Count = Annotated[int, Range(0, MAX_INT)]  # of steps or examples
+MAX_SIZE = 2**20
+Size = Annotated[int, Range(0, MAX_SIZE)]
+PositiveInt = Annotated[int, Range(1, MAX_SIZE)]  # a width, a batch size
 Widths = tuple[PositiveInt, ...]
+# What is traced one by one: layers, updates in a step, a kernel's rows and columns.
+Repeats = Annotated[int, Range(1, 100)]
+Depth = Annotated[int, Range(0, 100)]
+KernelSize = Annotated[int, Range(1, 32)]
+Shape = Annotated[Widths, MaxProduct(2**24)]  # of an example, without the batch
 
 
 def choice(table: Mapping[str, Any], default: str) -> Any:
@@ -113,15 +141,32 @@ def build(
     ...
     ganjax.errors.UserError: config.ema.half_life=-1: expected a number >= 0
     """
-    if isinstance(values, ConfigDict):  # which is no Mapping
-        values = values.to_dict()
-    if not isinstance(values, Mapping):
-        raise UserError(f"{where}={values!r}: expected a group of options")
+    values = group(values, where)
     known = option_names(cls) - extra.keys()
-    hints = typing.get_type_hints(cls, include_extras=True)
-    metadata = {f.name: f.metadata for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in values:
         choose(dict.fromkeys(known), name, f"option of {where}")
+    converted = _convert_options(cls, values, where)
+    try:
+        return cls(**extra | converted)
+    except OptionsError as error:
+        raise UserError(f"{where}={show(values)}: {error}") from error
+
+
+def check(cls: type, values: Mapping[str, Any], where: str = "config") -> None:
+    """Checks the options of a dataclass in a group that has other values, too.
+
+    Raises:
+      UserError: a wrong type, or a value out of range.
+      KeyError: an option is missing.
+    """
+    _convert_options(cls, {name: values[name] for name in option_names(cls)}, where)
+
+
+def _convert_options(
+    cls: type, values: Mapping[str, Any], where: str
+) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    metadata = {f.name: f.metadata for f in dataclasses.fields(cls)}
     converted = {}
     for name, value in values.items():
         field = f"{where}.{name}"
@@ -129,7 +174,20 @@ def build(
             converted[name] = choose(metadata[name]["table"], value, field)
         else:
             converted[name] = convert(value, hints[name], field)
-    return cls(**extra | converted)
+    return converted
+
+
+def group(values: Any, where: str) -> dict[str, Any]:
+    """A group of options as a plain dictionary.
+
+    Raises:
+      UserError: it is no group.
+    """
+    if isinstance(values, ConfigDict):  # which is no Mapping
+        return values.to_dict()
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where}={show(values)}: expected a group of options")
+    return dict(values)
 
 
 def convert(value: Any, hint: Any, field: str) -> Any:
@@ -138,6 +196,8 @@ def convert(value: Any, hint: Any, field: str) -> Any:
     Raises:
       UserError: it is not of that type.
     """
+    if isinstance(value, ConfigDict):  # which is no Mapping
+        value = value.to_dict()
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         return _convert_annotated(value, arguments, field)
@@ -149,38 +209,38 @@ def convert(value: Any, hint: Any, field: str) -> Any:
         return _convert_tuple(value, arguments, field)
     elif isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return build(hint, value, field)
-    elif hint is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        finite = number and abs(value) <= sys.float_info.max
-        _expect(finite, value, "a number", field)
-        return float(value)
-    elif hint is int:
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        _expect(whole, value, "an integer", field)
     else:
-        names = {bool: "True or False", str: "a string"}
-        _expect(isinstance(value, hint), value, names.get(hint, str(hint)), field)
+        _expect(_is(value, hint), value, KINDS.get(hint, str(hint)), field)
+        if hint is float:
+            limit = f"a number of at most {MAX_FLOAT}"
+            _expect(abs(value) <= MAX_FLOAT, value, limit, field)
+            return float(value)
     return value
 
 
+def _is(value: Any, kind: type) -> bool:
+    """Whether a value is of a simple type: True is no integer, NaN no number."""
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) < math.inf
+    return isinstance(value, kind)
+
+
 def _convert_annotated(value: Any, arguments: tuple[Any, ...], field: str) -> Any:
-    kind, *ranges = arguments
-    name = {int: "an integer", float: "a number"}.get(kind, "numbers")
-    for bounds in (r for r in ranges if isinstance(r, Range)):
-        try:
-            inside = convert(value, kind, field) in bounds
-        except UserError:
-            inside = False
-        _expect(inside, value, f"{name} {bounds}", field)
-    return convert(value, kind, field)
+    kind, bounds = arguments
+    if kind in KINDS:  # one message for the type and the bounds
+        inside = _is(value, kind) and value in bounds
+        _expect(inside, value, f"{KINDS[kind]} {bounds}", field)
+    value = convert(value, kind, field)
+    _expect(value in bounds, value, f"values {bounds}", field)
+    return value
 
 
 def _convert_union(value: Any, arguments: tuple[Any, ...], field: str) -> Any:
     """None, a group of options, or a value of the one type that is neither."""
     if value is None and types.NoneType in arguments:
         return value
-    if isinstance(value, ConfigDict):
-        value = value.to_dict()
     groups: list[Any] = [a for a in arguments if dataclasses.is_dataclass(a)]
     if groups and isinstance(value, Mapping):
         return convert(value, groups[0], field)
@@ -191,10 +251,10 @@ def _convert_union(value: Any, arguments: tuple[Any, ...], field: str) -> Any:
 def _convert_tuple(
     value: Any, arguments: tuple[Any, ...], field: str
 ) -> tuple[Any, ...]:
-    if not isinstance(value, list | tuple):
-        raise UserError(f"{field}={value!r}: expected a tuple")
-    if arguments[-1] is not Ellipsis and len(value) != len(arguments):
-        raise UserError(f"{field}={value!r}: expected {len(arguments)} values")
+    _expect(isinstance(value, list | tuple), value, KINDS[tuple], field)
+    if arguments[-1] is not Ellipsis:
+        right = len(value) == len(arguments)
+        _expect(right, value, f"{len(arguments)} values", field)
     kinds = (
         [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
     )
@@ -203,7 +263,7 @@ def _convert_tuple(
 
 def _expect(right: bool, value: Any, expected: str, field: str) -> None:
     if not right:
-        raise UserError(f"{field}={value!r}: expected {expected}")
+        raise UserError(f"{field}={show(value)}: expected {expected}")
 
 
 def _option_fields(cls: type) -> list[dataclasses.Field[Any]]:

@@ -107,12 +107,12 @@ class Penalty(NamedTuple):
 
 def make_penalties(weights: Mapping[str, Any]) -> tuple[Penalty, ...]:
     """The penalties of positive weight, in alphabetical order."""
-    return tuple(
+    penalties = [
         Penalty(
             name,
             choose(PENALTIES, name, "config.penalties"),
             convert(weight, Number, f"config.penalties.{name}"),
         )
-        for name, weight in sorted(weights.items())
-        if weight != 0
-    )
+        for name, weight in weights.items()
+    ]
+    return tuple(sorted((p for p in penalties if p.weight), key=lambda p: p.name))

@@ -1,5 +1,6 @@
 """The training state: arrays only, immutable, all that an exact resume needs."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -8,8 +9,11 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Int32, Key, PyTree
 
+from ganjax.errors import UserError
 from ganjax.gan import Gan, Variables
 from ganjax.optim import Optimizer
+
+MAX_NUMBERS = 2**31  # in the variables of a player; as float32 they take 8 GiB
 
 
 class PlayerState(struct.PyTreeNode):
@@ -52,8 +56,19 @@ def init_state(gan: Gan, key: Key[Array, ""]) -> TrainState:
     Args:
       gan: from `make_gan`.
       key: typed PRNG key [], e.g. `jax.random.key(0)`.
+
+    Raises:
+      UserError: a player has more than `MAX_NUMBERS` numbers; none was allocated.
     """
     g, d = gan.init(key)
+    for name, variables in (("generator", g), ("discriminator", d)):
+        # Under jit these are shapes, not arrays.
+        size = sum(math.prod(x.shape) for x in jax.tree.leaves(variables))
+        if size > MAX_NUMBERS:
+            raise UserError(
+                f"config.{name}: expected at most {MAX_NUMBERS:,} parameters, got "
+                f"{size:,}: lower its widths, config.prior.z_dim or the image's size"
+            )
     g_player, d_player = player(g, gan.g_optimizer), player(d, gan.d_optimizer)
     return TrainState(
         step=jnp.zeros((), jnp.int32),

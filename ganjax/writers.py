@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from ganjax.errors import UserError
+from ganjax.errors import UserError, printable
 from ganjax.files import write_text
 from ganjax.images import save_gif, save_png, side_by_side
 from ganjax.symptoms import Watch
@@ -196,7 +197,8 @@ class Writer:
     def frames(self) -> dict[int, Path]:
         """The files of samples by step, in that order."""
         files = (self.workdir / "samples").glob("step_*.png")
-        return dict(sorted((int(file.stem.split("_")[1]), file) for file in files))
+        steps = [(file.stem.removeprefix("step_"), file) for file in files]
+        return dict(sorted((int(s), f) for s, f in steps if s.isdecimal()))
 
     def finish(self, data: str) -> None:
         """Writes curves.png and progress.gif and prints where everything is."""
@@ -240,11 +242,28 @@ def diverged(what: str, step: int) -> str:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON-lines file; an incomplete row, left by a crash, is dropped."""
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
+    """Rows of a JSON-lines file: an integer "step" and finite numbers.
+
+    Other rows, such as an incomplete one left by a crash, are counted and dropped.
+    """
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    rows = [row for row in map(_parse_row, lines) if row is not None]
+    if len(rows) < len(lines):
+        damaged = len(lines) - len(rows)
+        print(f"{printable(path)}: skipped {damaged} damaged rows", file=sys.stderr)
     return rows
+
+
+def _parse_row(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or type(row.get("step")) is not int:
+        return None
+    numbers = all(type(x) in (int, float) for x in row.values())
+    return row if numbers and all(map(_is_finite, row.values())) else None
+
+
+def _is_finite(number: float) -> bool:
+    return abs(number) <= sys.float_info.max  # math.isfinite(10**400) is an error

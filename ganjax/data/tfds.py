@@ -70,10 +70,22 @@ def builder_folder(options: DataOptions) -> tuple[Path, bool]:
     """
     for folder in (Path(options.data_dir).expanduser(), options.cache_folder("tfds")):
         infos = (folder / options.name.split(":")[0]).glob("*/dataset_info.json")
-        formats = {json.loads(file.read_text()).get("fileFormat") for file in infos}
+        formats = {_file_format(file) for file in infos}
         if formats <= {FORMAT}:
             break
     return folder, bool(formats)
+
+
+def _file_format(info: Path) -> str | None:
+    try:
+        return json.loads(info.read_bytes())["fileFormat"]
+    except KeyError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{info} is damaged ({_line(error)}): delete its folder, so that the data "
+            "set is prepared again"
+        ) from error
 
 
 def manual_files(options: DataOptions) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """GANs by name. Each is a file with a subclass of `ganjax.gan.Gan`."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from ganjax.data.dataset import DataOptions
 from ganjax.errors import UserError, choose
 from ganjax.gan import Gan
 from ganjax.gans.crnn_gan import CRnnGan
@@ -14,6 +16,7 @@ from ganjax.gans.standard import Standard
 from ganjax.gans.stargan import StarGan
 from ganjax.gans.text_to_image import TextToImage
 from ganjax.optim import resolve_schedules
+from ganjax.options import Count, build, check, convert, group
 
 GANS: dict[str, type[Gan]] = {
     "crnn_gan": CRnnGan,
@@ -46,10 +49,17 @@ def make_gan(config: ConfigDict | Mapping[str, Any]) -> Gan:
     Raises:
       UserError: an unknown name, a bad value, or options that exclude each other.
     """
-    plain = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+    plain = group(config, "config")
     gan = choose(GANS, plain.get("gan", ""), "config.gan")
     try:
-        return gan.from_config(resolve_schedules(plain, plain["num_steps"]))
+        num_steps = convert(plain["num_steps"], Count, "config.num_steps")
+        plain = resolve_schedules(plain, num_steps)
+        # Before `from_config` computes with any of them.
+        for name in plain.keys() & set(GROUPS):
+            group(plain[name], f"config.{name}")
+        check(gan, plain, "config")
+        data = build(DataOptions, plain["data"], "config.data")
+        return gan.from_config(plain | {"data": dataclasses.asdict(data)})
     except KeyError as error:
         raise UserError(
             f"config.{error.args[0]} is missing: expected every field of "

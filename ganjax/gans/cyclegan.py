@@ -20,9 +20,10 @@ from ganjax.gan import Gan, Keys, Metrics, Variables
 from ganjax.gans.standard import resolve_conv
 from ganjax.images import grid, save_png
 from ganjax.losses import LOSSES, Loss, diagnostics
+from ganjax.models.layers import check_image_shape
 from ganjax.models.translation import EncoderDecoder, PatchDiscriminator
 from ganjax.optim import make_optimizers
-from ganjax.options import Count, NonNegative, build, choice, given, option_names
+from ganjax.options import NonNegative, Size, build, choice, given, option_names
 
 if TYPE_CHECKING:
     from ganjax.data import Dataset
@@ -57,7 +58,7 @@ class CycleGan(Gan):
     identity: NonNegative = 5.0  # weight of mean |G_ab(b) − b|, and for a
     # D sees generated images of earlier steps, too: half of each batch is exchanged
     # with a history of so many images (arXiv:1612.07828, section 2.3); 0: none.
-    history: Count = 50
+    history: Size = 50
     paired_test: bool = False  # row i of both test sets is the same in both domains
     image_shape: tuple[int, ...] = given((28, 28, 1))
 
@@ -66,7 +67,7 @@ class CycleGan(Gan):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> CycleGan:
-        shape = tuple(config["data"]["image_shape"])
+        shape = check_image_shape(config["data"]["image_shape"])
         conv = resolve_conv("auto")
         return build(
             cls,

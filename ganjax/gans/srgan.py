@@ -18,13 +18,14 @@ from ganjax.gans.standard import make_network, resolve_conv
 from ganjax.images import grid, shrink_pixels
 from ganjax.losses import LOSSES, Loss, diagnostics
 from ganjax.models import DISCRIMINATORS
+from ganjax.models.layers import check_image_shape
 from ganjax.models.super_resolution import SuperResolution, shrink
 from ganjax.networks import discriminate, discriminate_both
 from ganjax.optim import make_optimizers
 from ganjax.options import (
-    Count,
     NonNegative,
     PositiveInt,
+    Size,
     build,
     choice,
     given,
@@ -49,7 +50,7 @@ class SrGan(Gan):
     discriminator: nn.Module  # of ganjax.models
     loss: Loss = choice(LOSSES, "relativistic")
     factor: PositiveInt = 4  # a power of 2
-    z_channels: Count = 0  # of noise at the low resolution; 0: one output per input
+    z_channels: Size = 0  # of noise at the low resolution; 0: one output per input
     # Weights in G's loss: adversarial, mean |G(x) − y| and mean (G(x) − y)².
     adversarial: NonNegative = 0.05
     l1: NonNegative = 1.0
@@ -74,7 +75,7 @@ class SrGan(Gan):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> SrGan:
-        shape = tuple(config["data"]["image_shape"])
+        shape = check_image_shape(config["data"]["image_shape"])
         shared = {"conv": resolve_conv("auto")}
         return build(
             cls,

@@ -27,9 +27,9 @@ from ganjax.models import DISCRIMINATORS, GENERATORS
 from ganjax.networks import apply_train, discriminate, discriminate_both
 from ganjax.optim import Number, make_optimizers, value_at
 from ganjax.options import (
-    Count,
     Fraction,
     NonNegative,
+    Size,
     build,
     choice,
     option_names,
@@ -72,7 +72,7 @@ class Standard(Gan):
     l1: NonNegative = 0.0
     l2: NonNegative = 0.0
     prior: Prior = Prior()
-    num_classes: Count = 0  # 0: unconditional
+    num_classes: Size = 0  # 0: unconditional
     # z of samples, relative to training: below 1 more fidelity and less diversity,
     # above 1 the reverse (arXiv:1809.11096, section 3.1).
     sample_scale: NonNegative = 1.0
@@ -322,12 +322,13 @@ def make_network(
     they have them.
     """
     options = dict(config[where])
-    cls = choose(table, options.pop("name", ""), f"config.{where}.name")
+    name = options.pop("name", "")
+    cls = choose(table, name, f"config.{where}.name")
     known = {field.name for field in fields(cls)}
     if config["num_classes"] and "num_classes" not in known:
         raise UserError(
             f"config.num_classes={config['num_classes']}: expected 0, since "
-            f"config.{where}.name={config[where]['name']!r} takes no labels"
+            f"config.{where}.name={name!r} takes no labels"
         )
     extra = {k: v for k, v in shared.items() if k in known}
     return build(cls, options, f"config.{where}", **extra)

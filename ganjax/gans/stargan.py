@@ -16,6 +16,7 @@ from ganjax.gan import Gan, Keys, Metrics, Variables
 from ganjax.gans.standard import Batch, balanced_labels, resolve_conv
 from ganjax.images import grid
 from ganjax.losses import LOSSES, Loss, diagnostics
+from ganjax.models.layers import check_image_shape
 from ganjax.models.translation import EncoderDecoder, PatchDiscriminator
 from ganjax.optim import make_optimizers
 from ganjax.options import NonNegative, PositiveInt, build, choice, given, option_names
@@ -54,7 +55,7 @@ class StarGan(Gan):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> StarGan:
-        shape = tuple(config["data"]["image_shape"])
+        shape = check_image_shape(config["data"]["image_shape"])
         given = {"conv": resolve_conv("auto")}
         return build(
             cls,

@@ -17,6 +17,7 @@ from ganjax.gans.standard import make_network, resolve_conv
 from ganjax.images import grid
 from ganjax.losses import LOSSES, Loss, diagnostics
 from ganjax.models import GENERATORS
+from ganjax.models.layers import check_image_shape
 from ganjax.models.text import TextDiscriminator, TextEncoder, TextGenerator
 from ganjax.optim import make_optimizers
 from ganjax.options import NonNegative, build, choice, given, option_names
@@ -63,7 +64,7 @@ class TextToImage(Gan):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> TextToImage:
-        shape = tuple(config["data"]["image_shape"])
+        shape = check_image_shape(config["data"]["image_shape"])
         shared = {"conv": resolve_conv("auto"), "image_shape": shape}
         words = {"num_words": len(captions.VOCABULARY)}
         encoder = build(TextEncoder, config["encoder"], "config.encoder", **words)

@@ -6,7 +6,7 @@ Each entry of `channels` is one resolution. The generator starts at
 
 from collections.abc import Callable
 from math import prod
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 from flax import linen as nn
@@ -24,22 +24,26 @@ from ganjax.models.layers import (
     Norm,
     Output,
     WithLabel,
+    check_image_shape,
     run_layer,
 )
-from ganjax.options import Count, NonNegative, PositiveInt, Rate, Widths, choice, given
+from ganjax.options import KernelSize, NonNegative, Range, Rate, Widths, choice, given
 
 Activation = Callable[[jax.Array], jax.Array]
 Labels = Int[Array, " B"] | None
 
 
-def check_sizes(network: str, channels: Widths, kernel: int, stride: int) -> None:
+def check_sizes(
+    network: str, channels: Widths, kernels: dict[str, int], stride: int
+) -> None:
     """Checks what either network needs: feature maps, and kernels without gaps."""
     if not channels:
         raise UserError(f"config.{network}.channels=(): expected at least one width")
-    if kernel < stride:
-        raise UserError(
-            f"config.{network}.kernel={kernel}: expected at least stride={stride}"
-        )
+    for name, kernel in kernels.items():
+        if kernel < stride:
+            raise UserError(
+                f"config.{network}.{name}={kernel}: expected at least stride={stride}"
+            )
 
 
 class Generator(nn.Module):
@@ -48,8 +52,8 @@ class Generator(nn.Module):
     image_shape: tuple[int, ...]
     channels: Widths = (32, 16)  # one feature map per resolution, coarse to fine
     hidden: Widths = (128,)  # dense layers before the first feature map
-    kernel: PositiveInt = 4  # side of the kernels
-    stride: PositiveInt = 2  # growth per feature map
+    kernel: KernelSize = 4  # side of the kernels
+    stride: KernelSize = 2  # growth per feature map
     norm: Literal["none", "batch"] = "batch"
     momentum: Rate = 0.9  # weight of the old running statistics in an update
     epsilon: NonNegative = 1e-5  # added to the variance by BatchNorm
@@ -57,7 +61,8 @@ class Generator(nn.Module):
     dense_activation: Activation = choice(ACTIVATIONS, "linear")  # before the norm
     kernel_init: Initializers = choice(INITIALIZERS, "he_normal")
     output: Output = choice(OUTPUTS, "tanh")
-    output_kernel: Count = 0  # side of the last kernel; 0: as the others
+    # Side of the last kernel; 0: as the others.
+    output_kernel: Annotated[int, Range(0, 32)] = 0
     num_classes: int = given(0)
     conv: str = given("matmul")
     axis_name: str | None = given(None)
@@ -99,14 +104,11 @@ class Generator(nn.Module):
 
     def start_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the first feature map."""
-        smallest = min(self.kernel, self.output_kernel or self.kernel)
-        check_sizes("generator", self.channels, smallest, self.stride)
-        if len(self.image_shape) != 3:
-            raise UserError(
-                f"config.data.image_shape={self.image_shape}: expected height, width "
-                "and channels"
-            )
-        height, width, _ = self.image_shape
+        kernels = {"kernel": self.kernel}
+        if self.output_kernel:
+            kernels["output_kernel"] = self.output_kernel
+        check_sizes("generator", self.channels, kernels, self.stride)
+        height, width, _ = check_image_shape(self.image_shape)
         factor = self.stride ** len(self.channels)
         if height % factor or width % factor:
             raise UserError(
@@ -122,8 +124,8 @@ class Discriminator(nn.Module):
 
     channels: Widths = (16, 32)  # one feature map per resolution, fine to coarse
     hidden: Widths = (128,)  # dense layers after the last feature map
-    kernel: PositiveInt = 4
-    stride: PositiveInt = 2
+    kernel: KernelSize = 4
+    stride: KernelSize = 2
     norm: Literal["none", "batch", "spectral"] = "none"  # spectral: arXiv:1802.05957
     momentum: Rate = 0.9
     activation: Activation = choice(ACTIVATIONS, "leaky_relu")
@@ -138,7 +140,10 @@ class Discriminator(nn.Module):
     def __call__(
         self, x: Float[Array, "B H W C"], train: bool = True, labels: Labels = None
     ) -> Float[Array, " B"]:
-        check_sizes("discriminator", self.channels, self.kernel, self.stride)
+        check_image_shape(x.shape[1:])
+        check_sizes(
+            "discriminator", self.channels, {"kernel": self.kernel}, self.stride
+        )
         init = self.kernel_init.hidden
         for i, features in enumerate(self.channels):
             norm = self.norm == "batch" and i > 0  # arXiv:1511.06434, section 3

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
+from ganjax.errors import UserError
 from ganjax.models.conv import CONV, CONV_TRANSPOSE
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -55,6 +56,16 @@ OUTPUTS: dict[str, Output] = {
     "sigmoid": Output(nn.sigmoid, (0.0, 1.0)),
     "linear": Output(lambda x: x, (-1.0, 1.0)),
 }
+
+
+def check_image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """The shape of an image, or a UserError if it is not that of one."""
+    if len(shape) != 3:
+        raise UserError(
+            f"config.data.image_shape={shape}: expected height, width and channels"
+        )
+    height, width, channels = shape
+    return height, width, channels
 
 
 class Conv(nn.Module):

@@ -8,6 +8,7 @@ from flax import linen as nn
 from jax.nn import log_sigmoid, logsumexp
 from jaxtyping import Array, Float
 
+from ganjax.errors import UserError
 from ganjax.options import Widths, given
 
 Sequence = Float[Array, "B T F"]
@@ -80,6 +81,11 @@ class Discriminator(nn.Module):
     average: Literal["probabilities", "logits"] = "probabilities"
 
     def setup(self) -> None:
+        if any(width % 2 for width in self.hidden):
+            raise UserError(
+                f"config.discriminator.hidden={self.hidden}: expected even widths, "
+                "since half of each reads backwards"
+            )
         self.layers = [
             nn.Bidirectional(
                 nn.RNN(nn.OptimizedLSTMCell(width // 2)),

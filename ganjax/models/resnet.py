@@ -22,9 +22,10 @@ from ganjax.models.layers import (
     Norm,
     Output,
     WithLabel,
+    check_image_shape,
     run_layer,
 )
-from ganjax.options import Count, Rate, Widths, choice, given
+from ganjax.options import Depth, Rate, Widths, choice, given
 
 Labels = Int[Array, " B"] | None
 zeros = nn.initializers.zeros
@@ -97,9 +98,11 @@ class Generator(nn.Module):
 
     def start_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the first feature map."""
+        if not self.channels:
+            raise UserError("config.generator.channels=(): expected at least one width")
         factor = 2 ** (len(self.channels) - 1)
-        height, width, _ = self.image_shape
-        if not self.channels or height % factor or width % factor:
+        height, width, _ = check_image_shape(self.image_shape)
+        if height % factor or width % factor:
             raise UserError(
                 f"config.data.image_shape={self.image_shape}: expected height and "
                 f"width divisible by {factor}, 2 to the power of the number of "
@@ -145,7 +148,7 @@ class Discriminator(nn.Module):
     """
 
     channels: Widths = (32, 64, 64)
-    blocks: Count = 1
+    blocks: Depth = 1
     norm: Literal["none", "spectral"] = "spectral"
     kernel_init: Initializers = choice(INITIALIZERS, "he_normal")
     num_classes: int = given(0)
@@ -155,6 +158,7 @@ class Discriminator(nn.Module):
     def __call__(
         self, x: Float[Array, "B H W C"], train: bool = True, labels: Labels = None
     ) -> Float[Array, " B"]:
+        check_image_shape(x.shape[1:])
         factor = 2 ** len(self.channels)
         if not self.channels or x.shape[1] % factor or x.shape[2] % factor:
             raise UserError(

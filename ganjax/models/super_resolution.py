@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from ganjax.models.layers import Conv
 from ganjax.models.translation import ConvBlock, ResidualBlock
-from ganjax.options import Count, PositiveInt, given
+from ganjax.options import Depth, PositiveInt, given
 
 
 class SuperResolution(nn.Module):
@@ -22,7 +22,7 @@ class SuperResolution(nn.Module):
 
     factor: int  # a power of 2
     features: PositiveInt = 32
-    blocks: Count = 4  # residual
+    blocks: Depth = 4  # residual
     conv: str = given("matmul")
 
     @nn.compact

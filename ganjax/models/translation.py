@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from ganjax.errors import UserError
 from ganjax.models.layers import Conv, ConvTranspose
-from ganjax.options import Count, PositiveInt, Widths, given
+from ganjax.options import Depth, KernelSize, PositiveInt, Repeats, Widths, given
 
 
 class ConvBlock(nn.Module):
@@ -64,10 +64,10 @@ class EncoderDecoder(nn.Module):
     """
 
     out_channels: int
-    kernel: PositiveInt = 3  # of the first and of the last layer
+    kernel: KernelSize = 3  # of the first and of the last layer
     features: PositiveInt = 24  # at the full resolution; twice as many at each halving
-    halvings: Count = 1
-    blocks: PositiveInt = 3  # residual, at the lowest resolution
+    halvings: Depth = 1
+    blocks: Repeats = 3  # residual, at the lowest resolution
     # Of the first layer. Instance norm subtracts what a constant channel of the input
     # adds, so with it labels only act through the border.
     first_norm: Literal["none", "instance"] = "instance"
