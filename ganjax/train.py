@@ -53,8 +53,9 @@ class Run:
     checkpoint_every: Count = 500
     max_to_keep: PositiveInt = 2  # newest checkpoints that are kept
     evaluate_every: Count = 0  # scores; the checkpoint of the lowest FID is in best/
-    evaluate_num: Annotated[int, Range(20)] = 10_000  # samples of an evaluation
-    steps_per_call: Count = 0  # training steps in one device call; 0: by back end
+    evaluate_num: Annotated[int, Range(20, 2**20)] = 10_000  # samples of an evaluation
+    # Training steps in one device call; 0: by back end.
+    steps_per_call: Annotated[int, Range(0, 10_000)] = 0
 
     def due(self, cadence: str, step: int) -> bool:
         """Whether a cadence falls on this step."""
