@@ -13,7 +13,15 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    Self,
+    TypeAlias,
+)
 
 import jax
 import jax.numpy as jnp
@@ -24,9 +32,9 @@ from jaxtyping import Array, Key, PyTree
 
 from ganjax.errors import UserError
 from ganjax.images import PixelRange, denormalize, normalize, save_png
-from ganjax.optim import Ema, Optimizer, value_at
-from ganjax.options import Repeats, choice, given
-from ganjax.penalties import Penalty
+from ganjax.optim import Ema, Optimizer, make_optimizers, value_at
+from ganjax.options import Repeats, build, choice, given, option_names
+from ganjax.penalties import Penalty, make_penalties
 
 if TYPE_CHECKING:
     from ganjax.data import Dataset
@@ -91,6 +99,17 @@ class Gan(abc.ABC):
         Raises:
           UserError: an unknown name, a bad value, or options that exclude each other.
         """
+
+    @classmethod
+    def from_parts(cls, config: Mapping[str, Any], **parts: Any) -> Self:
+        """The GAN with the options, penalties and optimizers of a config.
+
+        `parts` are its networks, and other fields that are not options.
+        """
+        options = {name: config[name] for name in option_names(cls)}
+        penalties = make_penalties(config.get("penalties", {}))
+        players = make_optimizers(config)
+        return build(cls, options, penalties=penalties, **players, **parts)
 
     @property
     @abc.abstractmethod

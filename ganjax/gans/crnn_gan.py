@@ -21,9 +21,8 @@ from ganjax.losses import LOSSES, Loss, LossFn, diagnostics
 from ganjax.metrics.music import reference_notes, score_notes
 from ganjax.metrics.types import Evaluation
 from ganjax.models import recurrent
-from ganjax.optim import Number, make_optimizers, value_at
-from ganjax.options import Fraction, build, choice, given, option_names
-from ganjax.penalties import make_penalties
+from ganjax.optim import Number, value_at
+from ganjax.options import Fraction, build, choice, given
 from ganjax.priors import Prior
 from ganjax.sampling import sample_block
 
@@ -74,17 +73,14 @@ class CRnnGan(Gan):
                 f"config.data.image_shape={shape}: expected (number of notes, "
                 f"{len(music.FEATURES)})"
             )
-        return build(
-            cls,
-            {name: config[name] for name in option_names(cls)},
+        return cls.from_parts(
+            config,
             generator=build(
                 recurrent.Generator, config["generator"], "config.generator"
             ),
             discriminator=build(
                 recurrent.Discriminator, config["discriminator"], "config.discriminator"
             ),
-            penalties=make_penalties(config["penalties"]),
-            **make_optimizers(config),
             length=shape[0],
         )
 

@@ -22,8 +22,7 @@ from ganjax.images import grid, save_png
 from ganjax.losses import LOSSES, Loss, diagnostics
 from ganjax.models.layers import check_image_shape
 from ganjax.models.translation import EncoderDecoder, PatchDiscriminator
-from ganjax.optim import make_optimizers
-from ganjax.options import NonNegative, Size, build, choice, given, option_names
+from ganjax.options import NonNegative, Size, build, choice, given
 
 if TYPE_CHECKING:
     from ganjax.data import Dataset
@@ -69,9 +68,8 @@ class CycleGan(Gan):
     def from_config(cls, config: Mapping[str, Any]) -> CycleGan:
         shape = check_image_shape(config["data"]["image_shape"])
         conv = resolve_conv("auto")
-        return build(
-            cls,
-            {name: config[name] for name in option_names(cls)},
+        return cls.from_parts(
+            config,
             generator=build(
                 EncoderDecoder,
                 config["generator"],
@@ -85,7 +83,6 @@ class CycleGan(Gan):
                 "config.discriminator",
                 conv=conv,
             ),
-            **make_optimizers(config),
             image_shape=shape,
         )
 

@@ -21,7 +21,6 @@ from ganjax.models import DISCRIMINATORS
 from ganjax.models.layers import check_image_shape
 from ganjax.models.super_resolution import SuperResolution, shrink
 from ganjax.networks import discriminate, discriminate_both
-from ganjax.optim import make_optimizers
 from ganjax.options import (
     NonNegative,
     PositiveInt,
@@ -29,9 +28,7 @@ from ganjax.options import (
     build,
     choice,
     given,
-    option_names,
 )
-from ganjax.penalties import make_penalties
 
 if TYPE_CHECKING:
     from ganjax.data import Dataset
@@ -77,9 +74,8 @@ class SrGan(Gan):
     def from_config(cls, config: Mapping[str, Any]) -> SrGan:
         shape = check_image_shape(config["data"]["image_shape"])
         shared = {"conv": resolve_conv("auto")}
-        return build(
-            cls,
-            {name: config[name] for name in option_names(cls)},
+        return cls.from_parts(
+            config,
             generator=build(
                 SuperResolution,
                 config["generator"],
@@ -90,8 +86,6 @@ class SrGan(Gan):
             discriminator=make_network(
                 DISCRIMINATORS, {**config, "num_classes": 0}, "discriminator", shared
             ),
-            penalties=make_penalties(config["penalties"]),
-            **make_optimizers(config),
             image_shape=shape,
         )
 

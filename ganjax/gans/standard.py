@@ -25,16 +25,14 @@ from ganjax.losses import (
 )
 from ganjax.models import DISCRIMINATORS, GENERATORS
 from ganjax.networks import apply_train, discriminate, discriminate_both
-from ganjax.optim import Number, make_optimizers, value_at
+from ganjax.optim import Number, value_at
 from ganjax.options import (
     Fraction,
     NonNegative,
     Size,
     build,
     choice,
-    option_names,
 )
-from ganjax.penalties import make_penalties
 from ganjax.priors import Prior
 
 if TYPE_CHECKING:
@@ -103,14 +101,10 @@ class Standard(Gan):
             "num_classes": config["num_classes"],
             "conv": resolve_conv(config["conv"]),
         }
-        names = option_names(cls)
-        return build(
-            cls,
-            {name: config[name] for name in names},
+        return cls.from_parts(
+            config,
             generator=make_network(GENERATORS, config, "generator", shared),
             discriminator=make_network(DISCRIMINATORS, config, "discriminator", shared),
-            penalties=make_penalties(config["penalties"]),
-            **make_optimizers(config),
         )
 
     @property

@@ -18,9 +18,7 @@ from ganjax.images import grid
 from ganjax.losses import LOSSES, Loss, diagnostics
 from ganjax.models.layers import check_image_shape
 from ganjax.models.translation import EncoderDecoder, PatchDiscriminator
-from ganjax.optim import make_optimizers
-from ganjax.options import NonNegative, PositiveInt, build, choice, given, option_names
-from ganjax.penalties import make_penalties
+from ganjax.options import NonNegative, PositiveInt, build, choice, given
 
 if TYPE_CHECKING:
     from ganjax.data import Dataset
@@ -57,9 +55,8 @@ class StarGan(Gan):
     def from_config(cls, config: Mapping[str, Any]) -> StarGan:
         shape = check_image_shape(config["data"]["image_shape"])
         given = {"conv": resolve_conv("auto")}
-        return build(
-            cls,
-            {name: config[name] for name in option_names(cls)},
+        return cls.from_parts(
+            config,
             generator=build(
                 EncoderDecoder,
                 config["generator"],
@@ -74,8 +71,6 @@ class StarGan(Gan):
                 num_classes=config["num_domains"],
                 **given,
             ),
-            penalties=make_penalties(config["penalties"]),
-            **make_optimizers(config),
             image_shape=shape,
         )
 

@@ -19,9 +19,7 @@ from ganjax.losses import LOSSES, Loss, diagnostics
 from ganjax.models import GENERATORS
 from ganjax.models.layers import check_image_shape
 from ganjax.models.text import TextDiscriminator, TextEncoder, TextGenerator
-from ganjax.optim import make_optimizers
-from ganjax.options import NonNegative, build, choice, given, option_names
-from ganjax.penalties import make_penalties
+from ganjax.options import NonNegative, build, choice, given
 from ganjax.priors import Prior
 
 if TYPE_CHECKING:
@@ -71,9 +69,8 @@ class TextToImage(Gan):
         network = make_network(
             GENERATORS, {**config, "num_classes": 0}, "generator", shared
         )
-        return build(
-            cls,
-            {name: config[name] for name in option_names(cls)},
+        return cls.from_parts(
+            config,
             generator=TextGenerator(encoder, network),
             discriminator=build(
                 TextDiscriminator,
@@ -82,8 +79,6 @@ class TextToImage(Gan):
                 encoder=encoder,
                 conv=shared["conv"],
             ),
-            penalties=make_penalties(config["penalties"]),
-            **make_optimizers(config),
             image_shape=shape,
         )
 
