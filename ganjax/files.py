@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,6 +29,13 @@ def write_file(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove what `write_file` left in a folder when its process was killed."""
+    for path in folder.glob(".*-*"):
+        if re.fullmatch(r"\..+-[0-9a-f]{8}", path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 import ganjax
 from ganjax import data, parallel
-from ganjax.checkpoint import Checkpoints
+from ganjax.checkpoint import Checkpoints, DamagedError
 from ganjax.config import diff, flatten, to_json
 from ganjax.errors import UserError
 from ganjax.evaluate import make_scorer
@@ -101,7 +101,7 @@ def train_and_evaluate(
     state = restore_or_init(gan, run, checkpoints, metadata)
     write_text(workdir / "config.json", json.dumps(metadata, indent=2) + "\n")
     step = int(state.step)
-    best = BestCheckpoint(workdir, dataset, step) if run.evaluate_every else None
+    best = BestCheckpoint(workdir, dataset, state) if run.evaluate_every else None
 
     chunk = run.steps_per_call or parallel.steps_per_call(gan)
     train_chunk = parallel.make_train_chunk(gan, chunk)
@@ -260,14 +260,18 @@ def all_finite(state: TrainState) -> bool:
 class BestCheckpoint:
     """Scores samples during training and keeps the state of the lowest FID in best/."""
 
-    def __init__(self, workdir: Path, dataset: data.Dataset, step: int):
+    def __init__(self, workdir: Path, dataset: data.Dataset, state: TrainState):
         self._score = make_scorer(dataset)
         self._checkpoints = Checkpoints(workdir / "best", max_to_keep=1)
         self._lowest = math.inf
-        if step == 0:
+        if int(state.step) == 0:
             self._checkpoints.delete_after(0)  # left over from a deleted run
         elif self._checkpoints.latest is not None:
-            self._lowest = self._checkpoints.metadata().get("fid", math.inf)
+            try:
+                self._checkpoints.restore(state, parallel.replicated_sharding())
+                self._lowest = self._checkpoints.metadata().get("fid", math.inf)
+            except DamagedError:
+                self._checkpoints.set_aside("the best of later steps will be kept")
 
     def update(
         self, samples: np.ndarray, state: TrainState, metadata: dict[str, Any]
