@@ -6,9 +6,6 @@ restoring. Writing is asynchronous; errors of a write surface at the next one or
 `close`.
 """
 
-import json
-import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,26 +15,21 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from ganjax.checksums import architecture, array_checksums, json_checksum, paths
+from ganjax.damage import (
+    array_checksums,
+    is_damage,
+    json_checksum,
+    late_errors_ignored,
+    paths,
+    summary,
+)
 from ganjax.errors import UserError
+from ganjax.files import unused
 from ganjax.state import TrainState
 
 T = TypeVar("T")
 
 FORMAT = 2  # of the state's tree; raised when older checkpoints can't be restored
-# How Orbax and TensorStore report files that are missing, cut short or altered. Names in
-# the JSON files of Orbax become keys and attributes.
-DAMAGE_TYPES = (
-    FileNotFoundError,
-    json.JSONDecodeError,
-    UnicodeDecodeError,
-    KeyError,
-    AttributeError,
-)
-DAMAGE = re.compile(
-    r"DATA_LOSS|NOT_FOUND|OUT_OF_RANGE|FAILED_PRECONDITION|Error (opening|reading)|"
-    r"error while reading array|structures? (error|do not match)|checksum"
-)
 
 
 class DamagedError(UserError):
@@ -176,25 +168,26 @@ class Checkpoints:
         """
         while (step := self.latest) is not None:
             try:
-                return read(step)
+                with late_errors_ignored():
+                    return read(step)
             except (UserError, MemoryError, PermissionError, RuntimeError):
                 raise
             except Exception as error:  # Orbax raises many types, also plain Exception
                 self._damaged[step] = error
         newest = max(self._damaged)
-        error = self._damaged[newest]
-        if not isinstance(error, DAMAGE_TYPES) and not DAMAGE.search(str(error)):
-            raise error
+        reason = self._damaged[newest]
+        if not is_damage(reason):
+            raise reason
         raise DamagedError(
             f"{self.folder / str(newest)}: expected a complete checkpoint, got damaged "
-            f"files ({summary(error)}), and no older one is intact: nothing was moved "
+            f"files ({summary(reason)}), and no older one is intact: nothing was moved "
             "or deleted; restore the folder from a copy, or pass another --workdir"
-        ) from error
+        ) from reason
 
     def _metadata(self, step: int) -> dict[str, Any]:
         args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
         metadata = self._manager.restore(step, args=args)["metadata"]
-        # Neither is in checkpoints of the first versions.
+        # Checkpoints of versions that did not compute checksums have neither.
         if "checksum" in metadata or "arrays" in metadata:
             if metadata.get("checksum") != json_checksum(metadata):
                 raise ValueError("wrong checksum of the metadata")
@@ -226,15 +219,6 @@ class Checkpoints:
         self._manager.close()
 
 
-def summary(error: Exception) -> str:
-    """The beginning of an error message, which TensorStore spreads over pages."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:120]
-
-
-def unused(folder: Path, name: str) -> Path:
-    """A path in `folder` that does not exist: NAME, NAME-1, NAME-2, ..."""
-    place, number = folder / name, 0
-    while os.path.lexists(place):
-        number += 1
-        place = folder / f"{name}-{number}"
-    return place
+def architecture(state: TrainState) -> list[list[int]]:
+    """The shape of every array of a state."""
+    return [list(x.shape) for x in jax.tree.leaves(state)]

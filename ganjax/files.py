@@ -43,6 +43,15 @@ def write_text(path: Path, text: str) -> None:
     write_file(path, lambda file: file.write(text.encode()))
 
 
+def unused(folder: Path, name: str) -> Path:
+    """A path in a folder that does not exist: NAME, NAME-1, NAME-2, ..."""
+    place, number = folder / name, 0
+    while os.path.lexists(place):
+        number += 1
+        place = folder / f"{name}-{number}"
+    return place
+
+
 @contextlib.contextmanager
 def write_folder(path: Path) -> Iterator[Path]:
     """A scratch folder to fill, which replaces `path` when the block ends.
