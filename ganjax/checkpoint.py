@@ -1,42 +1,69 @@
 """Checkpoints: the only file that imports Orbax.
 
-Each holds the unreplicated state and, as JSON beside it, the config and the identity of
-the data. Writing is asynchronous; errors of a write surface at the next one or at
+Each holds the unreplicated state and, as JSON beside it, the config, the identity of
+the data, and checksums of every array and of the JSON itself, which are verified on
+restoring. Writing is asynchronous; errors of a write surface at the next one or at
 `close`.
 """
 
-import json
-import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from ganjax.damage import (
+    array_checksums,
+    is_damage,
+    json_checksum,
+    late_errors_ignored,
+    paths,
+    summary,
+)
 from ganjax.errors import UserError
+from ganjax.files import unused
 from ganjax.state import TrainState
 
+T = TypeVar("T")
+
 FORMAT = 2  # of the state's tree; raised when older checkpoints can't be restored
-# How TensorStore reports files that are missing, cut short or altered.
-DAMAGE = re.compile(r"DATA_LOSS|NOT_FOUND|OUT_OF_RANGE|FAILED_PRECONDITION")
+
+
+class DamagedError(UserError):
+    """No checkpoint of a folder is intact."""
 
 
 class Checkpoints:
-    """The checkpoints of one run, under `workdir/checkpoints/STEP`."""
+    """The checkpoints of one run, under `workdir/checkpoints/STEP`.
+
+    Steps whose files are damaged are passed over: the newest step is the newest that
+    could be read so far.
+
+    Args:
+      workdir: folder of the run.
+      max_to_keep: number of newest checkpoints that are kept.
+      create: false only reads: no file is made, moved or deleted.
+    """
 
     def __init__(self, workdir: Path, max_to_keep: int = 2, create: bool = True):
         self.folder = (workdir / "checkpoints").absolute()  # Orbax needs absolute paths
+        self._writes = create
+        self._damaged: dict[int, Exception] = {}
         options = ocp.CheckpointManagerOptions(
             preservation_policy=preservation_policy.LatestN(max_to_keep),
             create=create,
+            cleanup_tmp_directories=create,  # left by a killed process
         )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     @property
     def latest(self) -> int | None:
-        """The newest step on disk."""
-        return self._manager.latest_step()
+        """The newest step on disk that is not known to be damaged."""
+        steps = set(self._manager.all_steps()) - self._damaged.keys()
+        return max(steps, default=None)
 
     def save(self, step: int, state: TrainState, metadata: dict[str, Any]) -> None:
         """Starts to write a checkpoint; returns once the arrays are on the host.
@@ -47,7 +74,12 @@ class Checkpoints:
         if self.latest == step:
             return
         self.wait()
-        metadata = metadata | {"format": FORMAT, "architecture": architecture(state)}
+        metadata = metadata | {
+            "format": FORMAT,
+            "architecture": architecture(state),
+            "arrays": array_checksums(state),
+        }
+        metadata["checksum"] = json_checksum(metadata)
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             metadata=ocp.args.JsonSave(metadata),
@@ -64,56 +96,108 @@ class Checkpoints:
         """The metadata of the newest checkpoint.
 
         Raises:
-          UserError: it is damaged or was written by an older version of ganjax.
+          DamagedError: none is intact.
+          UserError: it was written by an older version of ganjax.
         """
-        args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
-        metadata = self._restore(args)["metadata"]
-        if metadata.get("format") != FORMAT:
-            raise UserError(
-                f"{self.folder / str(self.latest)}: expected a checkpoint of format "
-                f"{FORMAT}, got {metadata.get('format', 1)} of an older ganjax: pass "
-                "another --workdir, or use the version that wrote it"
-            )
-        return metadata
+        return self._newest(self._metadata)
 
     def restore(self, like: TrainState, sharding: jax.sharding.Sharding) -> TrainState:
         """The newest state, on any number of devices.
+
+        Warns of newer steps that are damaged. If this run writes checkpoints, they are
+        moved to `checkpoints-damaged`, but only once another one has been restored.
 
         Args:
           like: a state of the expected shapes and types, or an abstract one.
           sharding: where to place it.
 
         Raises:
-          UserError: the checkpoint is damaged or of another architecture.
+          DamagedError: none is intact.
+          UserError: the checkpoint is of another architecture.
         """
 
         def describe(x: jax.Array) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
-        if self.metadata()["architecture"] != architecture(like):
-            raise UserError(
-                f"{self.folder / str(self.latest)}: expected the architecture of the "
-                "config, got another one: pass another --workdir"
-            )
-        abstract = jax.tree.map(describe, like)
-        args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-        return self._restore(args)["state"]
+        args = ocp.args.StandardRestore(jax.tree.map(describe, like))
 
-    def _restore(self, args: ocp.args.Composite) -> Any:
-        """Restores the newest step. Only damaged files are reported as such; any other
-        exception is a bug and keeps its traceback."""
-        try:
-            return self._manager.restore(self.latest, args=args)
-        except (OSError, ValueError, KeyError) as error:
-            reason = " ".join(str(error).split())[:200]
-            damaged = isinstance(error, FileNotFoundError | json.JSONDecodeError)
-            if not damaged and not DAMAGE.search(reason):
+        def read(step: int) -> TrainState:
+            metadata = self._metadata(step)
+            expected = metadata.get("arrays")
+            same = expected is None or expected.keys() == paths(like).keys()
+            if not same or metadata["architecture"] != architecture(like):
+                raise UserError(
+                    f"{self.folder / str(step)}: expected the architecture of the "
+                    "config, got another one: pass another --workdir"
+                )
+            composite = ocp.args.Composite(state=args)
+            state = self._manager.restore(step, args=composite)["state"]
+            for path, checksum in array_checksums(state).items():
+                if expected is not None and expected[path] != checksum:
+                    raise ValueError(f"wrong checksum of {path}")
+            return state
+
+        state = self._newest(read)
+        self.set_aside(f"using step {self.latest}")
+        return state
+
+    def set_aside(self, instead: str) -> None:
+        """Warns of damaged checkpoints and, in a run that writes, moves them away.
+
+        `instead` says what is used.
+        """
+        for step, error in sorted(self._damaged.items()):
+            folder = self.folder / str(step)
+            line = f"warning: {folder} is damaged ({summary(error)}): {instead}"
+            if self._writes:
+                place = unused(self.folder.with_name("checkpoints-damaged"), str(step))
+                place.parent.mkdir(exist_ok=True)
+                folder.rename(place)
+                line += f"; the damaged files are now in {place}"
+            print(line, file=sys.stderr, flush=True)
+        if self._writes and self._damaged:
+            self._damaged.clear()
+            self._manager.reload()
+
+    def _newest(self, read: Callable[[int], T]) -> T:
+        """What `read` returns for the newest step that it can read.
+
+        Whatever keeps it from reading one checkpoint but not an older one is damage. If
+        none is left, an exception that does not look like damage is a bug and keeps its
+        traceback.
+        """
+        while (step := self.latest) is not None:
+            try:
+                with late_errors_ignored():
+                    return read(step)
+            except (UserError, MemoryError, PermissionError, RuntimeError):
                 raise
+            except Exception as error:  # Orbax raises many types, also plain Exception
+                self._damaged[step] = error
+        newest = max(self._damaged)
+        reason = self._damaged[newest]
+        if not is_damage(reason):
+            raise reason
+        raise DamagedError(
+            f"{self.folder / str(newest)}: expected a complete checkpoint, got damaged "
+            f"files ({summary(reason)}), and no older one is intact: nothing was moved "
+            "or deleted; restore the folder from a copy, or pass another --workdir"
+        ) from reason
+
+    def _metadata(self, step: int) -> dict[str, Any]:
+        args = ocp.args.Composite(metadata=ocp.args.JsonRestore())
+        metadata = self._manager.restore(step, args=args)["metadata"]
+        # Checkpoints of versions that did not compute checksums have neither.
+        if "checksum" in metadata or "arrays" in metadata:
+            if metadata.get("checksum") != json_checksum(metadata):
+                raise ValueError("wrong checksum of the metadata")
+        if metadata.get("format") != FORMAT:
             raise UserError(
-                f"{self.folder / str(self.latest)}: expected a complete checkpoint, "
-                f"got damaged files ({reason}): move this folder away to use an older "
-                "checkpoint"
-            ) from error
+                f"{self.folder / str(step)}: expected a checkpoint of format "
+                f"{FORMAT}, got {metadata.get('format', 1)} of an older ganjax: pass "
+                "another --workdir, or use the version that wrote it"
+            )
+        return metadata
 
     def wait(self) -> None:
         """Waits for pending writes.

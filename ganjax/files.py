@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 import socket
 import tempfile
@@ -36,9 +37,25 @@ def write_file(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         scratch.unlink(missing_ok=True)
 
 
+def remove_scratch(folder: Path) -> None:
+    """Remove what `write_file` left in a folder when its process was killed."""
+    for path in folder.glob(".*-*"):
+        if re.fullmatch(r"\..+-[0-9a-f]{8}", path.name):
+            path.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file; errors as of `write_file`."""
     write_file(path, lambda file: file.write(text.encode()))
+
+
+def unused(folder: Path, name: str) -> Path:
+    """A path in a folder that does not exist: NAME, NAME-1, NAME-2, ..."""
+    place, number = folder / name, 0
+    while os.path.lexists(place):
+        number += 1
+        place = folder / f"{name}-{number}"
+    return place
 
 
 @contextlib.contextmanager

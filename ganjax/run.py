@@ -33,6 +33,7 @@ def load_run(workdir: str | Path) -> tuple[Gan, TrainState, dict[str, Any]]:
         gan = make_gan(metadata["config"])
         sharding = parallel.replicated_sharding()
         state = checkpoints.restore(abstract_state(gan), sharding)
+        metadata = checkpoints.metadata()  # of this state, if newer ones are damaged
     return gan, state, metadata
 
 

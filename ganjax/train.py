@@ -18,11 +18,11 @@ from ml_collections import ConfigDict
 
 import ganjax
 from ganjax import data, parallel
-from ganjax.checkpoint import Checkpoints
+from ganjax.checkpoint import Checkpoints, DamagedError
 from ganjax.config import diff, flatten, to_json
 from ganjax.errors import UserError
 from ganjax.evaluate import make_scorer
-from ganjax.files import make_folder, write_text
+from ganjax.files import lock_folder, make_folder, write_text
 from ganjax.gan import Batch, Gan
 from ganjax.gans import GROUPS, make_gan
 from ganjax.options import Count, PositiveInt, Range, build, option_names
@@ -91,18 +91,29 @@ def train_and_evaluate(
     run = build(Run, {name: config[name] for name in option_names(Run)})
     gan = make_gan(config)
     parallel.check_batch_size(run.batch_size)
-    make_folder(workdir)
-    if dataset is None:
-        options = build(data.DataOptions, config.data.to_dict(), "config.data")
-        dataset = data.load(options)
-    print(f"data: {dataset.describe()}", flush=True)
+    with lock_folder(make_folder(workdir)):
+        if dataset is None:
+            options = build(data.DataOptions, config.data.to_dict(), "config.data")
+            dataset = data.load(options)
+        print(f"data: {dataset.describe()}", flush=True)
+        metadata = {"config": to_json(config), "data": dataset.identity.to_dict()}
+        return train(gan, run, workdir, dataset, metadata)
+
+
+def train(
+    gan: Gan,
+    run: Run,
+    workdir: Path,
+    dataset: data.Dataset,
+    metadata: dict[str, Any],
+) -> TrainState:
+    """The training loop: from the newest checkpoint in `workdir` to the last step."""
     examples = first_examples(gan.examples(dataset), run.num_examples)
-    metadata = {"config": to_json(config), "data": dataset.identity.to_dict()}
     checkpoints = Checkpoints(workdir, run.max_to_keep)
     state = restore_or_init(gan, run, checkpoints, metadata)
     write_text(workdir / "config.json", json.dumps(metadata, indent=2) + "\n")
     step = int(state.step)
-    best = BestCheckpoint(workdir, dataset, step) if run.evaluate_every else None
+    best = BestCheckpoint(workdir, dataset, state) if run.evaluate_every else None
 
     chunk = run.steps_per_call or parallel.steps_per_call(gan)
     train_chunk = parallel.make_train_chunk(gan, chunk)
@@ -261,14 +272,18 @@ def all_finite(state: TrainState) -> bool:
 class BestCheckpoint:
     """Scores samples during training and keeps the state of the lowest FID in best/."""
 
-    def __init__(self, workdir: Path, dataset: data.Dataset, step: int):
+    def __init__(self, workdir: Path, dataset: data.Dataset, state: TrainState):
         self._score = make_scorer(dataset)
         self._checkpoints = Checkpoints(workdir / "best", max_to_keep=1)
         self._lowest = math.inf
-        if step == 0:
+        if int(state.step) == 0:
             self._checkpoints.delete_after(0)  # left over from a deleted run
         elif self._checkpoints.latest is not None:
-            self._lowest = self._checkpoints.metadata().get("fid", math.inf)
+            try:
+                self._checkpoints.restore(state, parallel.replicated_sharding())
+                self._lowest = self._checkpoints.metadata().get("fid", math.inf)
+            except DamagedError:
+                self._checkpoints.set_aside("the best of later steps will be kept")
 
     def update(
         self, samples: np.ndarray, state: TrainState, metadata: dict[str, Any]

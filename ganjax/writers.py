@@ -17,7 +17,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from ganjax.errors import UserError, printable
-from ganjax.files import write_text
+from ganjax.files import remove_scratch, write_text
 from ganjax.images import save_gif, save_png, side_by_side
 from ganjax.symptoms import Watch
 
@@ -98,8 +98,10 @@ class Writer:
 
         self.workdir, self.step, self.first_step = workdir, step, step
         self.num_steps, self.batch_size = num_steps, batch_size
+        for folder in (workdir, workdir / "samples"):
+            remove_scratch(folder)
         self.jsonl = workdir / "metrics.jsonl"
-        rows = [row for row in read_jsonl(self.jsonl) if row["step"] <= step]
+        rows = [r for r in read_jsonl(self.jsonl) if r.get("step", math.inf) <= step]
         write_text(self.jsonl, "".join(json.dumps(row) + "\n" for row in rows))
         for frame_step, file in self.frames().items():
             if frame_step > step:
