@@ -1,6 +1,8 @@
 """Builds a run, restores it, and owns the training loop."""
 
 import contextlib
+import importlib.metadata
+import itertools
 import json
 import math
 import signal
@@ -9,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +30,7 @@ from ganjax.gans import GROUPS, make_gan
 from ganjax.options import Count, PositiveInt, Range, build, option_names
 from ganjax.sampling import sample, sample_grid
 from ganjax.state import TrainState, abstract_state, init_state
-from ganjax.writers import Writer, diverged
+from ganjax.writers import Diverged, Writer
 
 # Initialization runs once: without optimization it compiles four times as fast.
 INIT_COMPILER_OPTIONS = {"cpu": {"xla_backend_optimization_level": 0}}
@@ -54,6 +56,10 @@ class Run:
     max_to_keep: PositiveInt = 2  # newest checkpoints that are kept
     evaluate_every: Count = 0  # scores; the checkpoint of the lowest FID is in best/
     evaluate_num: Annotated[int, Range(20, 2**20)] = 10_000  # samples of an evaluation
+    # What to do when a loss, a gradient or a parameter is not finite: stop, or go back
+    # to the last checkpoint and train on with other noise, `max_rollbacks` times.
+    on_divergence: Literal["stop", "rollback"] = "stop"
+    max_rollbacks: Count = 3
     # Training steps in one device call; 0: by back end.
     steps_per_call: Annotated[int, Range(0, 10_000)] = 0
 
@@ -96,7 +102,11 @@ def train_and_evaluate(
             options = build(data.DataOptions, config.data.to_dict(), "config.data")
             dataset = data.load(options)
         print(f"data: {dataset.describe()}", flush=True)
-        metadata = {"config": to_json(config), "data": dataset.identity.to_dict()}
+        metadata = {
+            "config": to_json(config),
+            "data": dataset.identity.to_dict(),
+            "made_with": versions(),
+        }
         return train(gan, run, workdir, dataset, metadata)
 
 
@@ -135,41 +145,68 @@ def train(
     seconds = time.perf_counter() - started
     print(f"compiled in {seconds:.1f} s; training from step {step}", flush=True)
 
+    def train_from(state: TrainState, step: int) -> TrainState:
+        with Writer(workdir, step, run.num_steps, run.batch_size) as writer:
+
+            def save_samples() -> None:
+                with writer.paused():
+                    image = sample_grid(gan, state, run.sample_num, grid_key, dataset)
+                    writer.samples(step, image, real)
+
+            if step == 0 and run.sample_every:
+                save_samples()
+            while step < run.num_steps and not stop.requested:
+                n = min(chunk, run.steps_to_next_event(step))
+                state, metrics = train_chunk(state, train_data, indices(step, n), n)
+                step += n
+                writer.add(step, n, metrics)
+                if run.due("log_every", step):
+                    writer.publish(step)
+                if run.due("sample_every", step):
+                    save_samples()
+                if best and run.due("evaluate_every", step):
+                    with writer.paused():
+                        samples = sample(gan, state, num=run.evaluate_num, key=grid_key)
+                        writer.scores(step, best.update(samples, state, metadata))
+                if run.due("checkpoint_every", step) or stop.requested:
+                    with writer.paused():
+                        save(checkpoints, state, metadata)
+            writer.finish(dataset.describe())
+        return state
+
     with (
         contextlib.closing(checkpoints),  # waits for pending writes, also after errors
         contextlib.closing(best) if best else contextlib.nullcontext(),
-        Writer(workdir, step, run.num_steps, run.batch_size) as writer,
         StopSignal() as stop,
     ):
-
-        def save_samples() -> None:
-            with writer.paused():
-                image = sample_grid(gan, state, run.sample_num, grid_key, dataset)
-                writer.samples(step, image, real)
-
-        if step == 0 and run.sample_every:
-            save_samples()
-        while step < run.num_steps and not stop.requested:
-            n = min(chunk, run.steps_to_next_event(step))
-            state, metrics = train_chunk(state, train_data, indices(step, n), n)
-            step += n
-            writer.add(step, n, metrics)
-            if run.due("log_every", step):
-                writer.publish(step)
-            if run.due("sample_every", step):
-                save_samples()
-            if best and run.due("evaluate_every", step):
-                with writer.paused():
-                    samples = sample(gan, state, num=run.evaluate_num, key=grid_key)
-                    writer.scores(step, best.update(samples, state, metadata))
-            if run.due("checkpoint_every", step) or stop.requested:
-                with writer.paused():
-                    save(checkpoints, state, metadata)
-        writer.finish(dataset.describe())
-    return state
+        for attempt in itertools.count(1):
+            try:
+                return train_from(state, step)
+            except Diverged as error:
+                if run.on_divergence == "stop" or attempt > run.max_rollbacks:
+                    raise
+                state = roll_back(gan, checkpoints, attempt, error)
+                step = int(state.step)
+                print(
+                    f"{error.what}: back to step {step}, with other noise "
+                    f"({attempt} of {run.max_rollbacks} times)",
+                    flush=True,
+                )
+    raise AssertionError("unreachable")  # for the type checker
 
 
 # --- parts of the loop --------------------------------------------------------------
+
+
+def versions() -> dict[str, str]:
+    """Versions of what determines the result of a training, and the devices."""
+    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+    devices = jax.local_devices()
+    return {
+        "ganjax": ganjax.__version__,
+        **{name: importlib.metadata.version(name) for name in packages},
+        "devices": f"{len(devices)} {devices[0].device_kind}",
+    }
 
 
 def describe_devices() -> str:
@@ -232,6 +269,21 @@ def restore_or_init(
     return state
 
 
+def roll_back(
+    gan: Gan, checkpoints: Checkpoints, attempt: int, error: Diverged
+) -> TrainState:
+    """The state of the newest checkpoint, with another key for each attempt.
+
+    Raises:
+      Diverged: there is no checkpoint yet.
+    """
+    checkpoints.wait()
+    if checkpoints.latest is None:
+        raise error
+    state = checkpoints.restore(abstract_state(gan), parallel.replicated_sharding())
+    return state.replace(key=jax.random.fold_in(state.key, attempt))
+
+
 def resume_fields(gan: Gan, config: Mapping[str, Any]) -> set[str]:
     """The fields of a config that must not change when a run resumes.
 
@@ -256,10 +308,10 @@ def save(checkpoints: Checkpoints, state: TrainState, metadata: dict[str, Any]) 
     """Checkpoints a state.
 
     Raises:
-      UserError: it is not finite; nothing was saved.
+      Diverged: it is not finite; nothing was saved.
     """
     if not all_finite(state):
-        raise UserError(diverged("a parameter is not finite", int(state.step)))
+        raise Diverged("a parameter is not finite", int(state.step))
     checkpoints.save(int(state.step), state, metadata)
 
 

@@ -47,6 +47,18 @@ BAR = {
 }
 
 
+class Diverged(UserError):
+    """Training has made a number that is not finite; `what` and when."""
+
+    def __init__(self, what: str, step: int):
+        self.what = f"training diverged: {what} by step {step}"
+        super().__init__(
+            f"{self.what}. This state was not saved and the last checkpoint is intact: "
+            "lower the learning rates or raise the penalty, and pass a new --workdir, "
+            "or go on with --config.on_divergence=rollback"
+        )
+
+
 class TensorBoardWriter:
     """One file of TensorBoard events, written without importing TensorFlow.
 
@@ -126,7 +138,7 @@ class Writer:
         """Takes the sums of the metrics of n steps that end at `step`.
 
         Raises:
-          UserError: a metric of an earlier call is not finite.
+          Diverged: a metric of an earlier call is not finite.
         """
         self.flush()
         self._pending = (step, n, metrics)
@@ -135,15 +147,23 @@ class Writer:
         """Reads the metrics of the last call, which waits for the device.
 
         Raises:
-          UserError: a metric is not finite; the run has diverged.
+          Diverged: a metric is not finite.
         """
         if self._pending is None:
             return
         (self.step, n, metrics), self._pending = self._pending, None
-        for name, value in jax.device_get(metrics).items():
-            if not math.isfinite(value):
-                raise UserError(diverged(f"{name} is {value}", self.step))
-            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+        values = {k: float(x) for k, x in jax.device_get(metrics).items()}
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            norms = [
+                f"{name} {values[name] / n:.3g}"
+                for name in ("d_grad_norm", "g_grad_norm")
+                if name in values
+            ]
+            what = f"{bad[0]} is {values[bad[0]]} ({', '.join(norms)})"
+            raise Diverged(what, self.step)
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
         self.bar.update(n)
 
     @contextlib.contextmanager
@@ -232,15 +252,6 @@ class Writer:
     def _append(self, step: int, values: Mapping[str, float]) -> None:
         with self.jsonl.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
-
-
-def diverged(what: str, step: int) -> str:
-    """The error message of a diverged run."""
-    return (
-        f"training diverged: {what} by step {step}. This state was not saved and the "
-        "last checkpoint is intact: lower the learning rates or raise the penalty, and "
-        "pass a new --workdir"
-    )
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

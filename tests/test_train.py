@@ -1,12 +1,13 @@
 """Whole runs: resuming, divergence, sampling, and the files that they write."""
 
+import itertools
 import json
 import math
 
 import jax
 import numpy as np
 import pytest
-from helpers import ROOT, assert_identical, run_python, small_config
+from helpers import ROOT, assert_identical, changed, run_python, small_config
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -41,6 +42,9 @@ def test_stopped_and_resumed_equals_never_stopped(config, tmp_path, mnist):
         row["step"] for row in writers.read_jsonl(tmp_path / "halves/metrics.jsonl")
     ]
     assert steps == [5, 10, 13, 15, 20, 24]
+    saved = json.loads((tmp_path / "halves/config.json").read_text())
+    assert saved["made_with"]["jax"] == jax.__version__
+    assert saved["made_with"]["devices"] == f"{jax.local_device_count()} cpu"
 
 
 def test_training_on_the_first_examples_is_training_on_them_alone(config, tmp_path):
@@ -177,10 +181,59 @@ def test_divergence_is_never_checkpointed(config, tmp_path, mnist):
             train.save(checkpoints, poisoned, {})
         _, metrics = steps.g_step(gan, poisoned, mnist.train["images"][:8])
         writer.add(11, 1, metrics)
-        with pytest.raises(ganjax.UserError, match="g_.* is nan by step 11"):
+        with pytest.raises(
+            ganjax.UserError, match=r"g_loss is nan \(g_grad_norm nan\) by step 11"
+        ):
             writer.flush()
     assert checkpoints.latest == 10
     checkpoints.close()
+
+
+def poison(monkeypatch, calls):
+    """Makes the metrics of these calls of the training program NaN; counts from 1."""
+    make, count = parallel.make_train_chunk, itertools.count()
+
+    def make_poisoned(gan, chunk):
+        run = make(gan, chunk)
+
+        def poisoned(*args):
+            state, metrics = run(*args)
+            if next(count) in calls:  # call 0 compiles
+                metrics = {name: x * math.nan for name, x in metrics.items()}
+            return state, metrics
+
+        return poisoned
+
+    monkeypatch.setattr(parallel, "make_train_chunk", make_poisoned)
+
+
+ROLLBACK = {"num_steps": 15, "checkpoint_every": 5, "log_every": 5, "steps_per_call": 5}
+
+
+def test_a_diverged_run_goes_on_from_its_last_checkpoint_with_other_noise(
+    config, tmp_path, monkeypatch, capsys
+):
+    undisturbed = train.train_and_evaluate(config(**ROLLBACK), tmp_path / "a")
+    poison(monkeypatch, calls={2, 3})
+    settings = config(**ROLLBACK, on_divergence="rollback", max_rollbacks=2)
+    state = train.train_and_evaluate(settings, tmp_path / "b")
+    said = capsys.readouterr().out
+    assert "is nan" in said and "by step 10: back to step 5" in said
+    assert "(1 of 2 times)" in said and "(2 of 2 times)" in said
+    assert int(state.step) == 15 and train.all_finite(state)
+    assert changed(state.g.params, undisturbed.g.params)
+    steps = [row["step"] for row in writers.read_jsonl(tmp_path / "b/metrics.jsonl")]
+    assert steps == [5, 10, 15]
+
+
+@pytest.mark.parametrize("calls,rollbacks", [({2, 3}, 1), ({1}, 3)])
+def test_rollbacks_end_after_so_many_times_and_need_a_checkpoint(
+    config, tmp_path, monkeypatch, calls, rollbacks
+):
+    poison(monkeypatch, calls)
+    settings = config(**ROLLBACK, on_divergence="rollback", max_rollbacks=rollbacks)
+    with pytest.raises(writers.Diverged, match="last checkpoint is intact"):
+        train.train_and_evaluate(settings, tmp_path / "run")
 
 
 def test_events_fall_on_their_steps():
