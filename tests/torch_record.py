@@ -1,4 +1,7 @@
-"""What PyTorch computed, kept as projections for where it is not installed."""
+"""Comparisons with PyTorch: initial parameters, movements, and what PyTorch computed.
+
+Movements are kept as projections, for where PyTorch is not installed.
+"""
 
 import json
 from pathlib import Path
