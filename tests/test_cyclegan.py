@@ -112,6 +112,17 @@ def test_history_fills_and_then_exchanges_half_of_the_images():
     np.testing.assert_allclose(replaced / total, 0.5, atol=2 / total**0.5)
 
 
+def test_places_of_the_history_that_never_fill_are_never_shown():
+    """Three images at a time in a history of five: two places stay empty."""
+    gan = dataclasses.replace(small_gan(), history=5)
+    stats = gan.init(jax.random.key(0))[1]["batch_stats"]
+    exchange = jax.jit(gan.exchange)
+    for key in jax.random.split(jax.random.key(1), 30):
+        shown, stats = exchange(stats, numbered(1, 2, 3), key)
+        assert set(numbers(shown.a)) <= {1.0, 2.0, 3.0}
+    assert sorted(numbers(stats["history"].a))[:2] == [0.0, 0.0]
+
+
 def test_a_history_smaller_than_the_batch_is_refused(gan):
     stats = {"history": numbered(1, 2), "seen": jnp.zeros(())}
     small = dataclasses.replace(gan, history=2)

@@ -27,7 +27,7 @@ from torch_record import (
 )
 
 import ganjax
-from ganjax.configs.loss import SETTINGS
+from ganjax.configs.loss import SETTINGS, learning_rate
 from ganjax.state import TrainState, abstract_state, player
 
 RECORD = "torch_steps.json"
@@ -44,7 +44,14 @@ CASES = {
     "cnn:minimax": {},
     "goodfellow2014": {"num_steps": 4},  # so that schedules change at each step
     "goodfellow2014:minimax": {"num_steps": 4},
-    **{f"loss:{name}": {} for name in SETTINGS},
+    # At the rates of the papers: ten times these turn rounding into other steps.
+    **{
+        f"loss:{name}": {
+            f"{player}_optimizer.learning_rate": learning_rate(name, 1)
+            for player in "gd"
+        }
+        for name in SETTINGS
+    },
     "mnist": {},
     # Options that none of them uses.
     "mnist, odd kernels": {

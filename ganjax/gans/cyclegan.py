@@ -159,8 +159,8 @@ class CycleGan(Gan):
     ) -> tuple[Pair, PyTree]:
         """Half of the generated images replaced by earlier ones, whose place they take.
 
-        Until the history is full, images are only added to it. It holds the images of
-        all devices, so that it is the same on each.
+        Until the history has no place for another batch, images are only added to it.
+        It holds the images of all devices, so that it is the same on each.
         """
         if not self.history:
             return fakes, {}
@@ -172,11 +172,13 @@ class CycleGan(Gan):
                 f"history={self.history}: expected at least the batch size, {batch}"
             )
         seen, (slot_key, key) = stats["seen"], jax.random.split(key)
-        # The next empty places, or random ones.
+        # The next empty places or, if they are too few, random ones among the others.
+        order = jax.random.permutation(slot_key, self.history)
+        order = order[jnp.argsort(order >= seen, stable=True)]
         slots = jnp.where(
             seen + batch <= self.history,
             seen.astype(jnp.int32) + jnp.arange(batch),
-            jax.random.permutation(slot_key, self.history)[:batch],
+            order[:batch],
         )
         full = seen + batch > self.history
         earlier = full & jax.random.bernoulli(key, 0.5, (batch,))
