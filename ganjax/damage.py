@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ganjax.state import TrainState
@@ -39,9 +40,10 @@ def array_checksums(state: TrainState) -> dict[str, int]:
 
     def checksum(x: jax.Array) -> int:
         start = zlib.crc32(f"{x.dtype}{x.shape}".encode())
-        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
             x = jax.random.key_data(x)
-        return zlib.crc32(np.ascontiguousarray(x).reshape(-1).view(np.uint8).data, start)
+        content = np.ascontiguousarray(x).reshape(-1).view(np.uint8)
+        return zlib.crc32(content.data, start)
 
     return {path: checksum(x) for path, x in paths(state).items()}
 
