@@ -191,8 +191,10 @@ def test_no_exported_name_hides_a_file():
 
 def test_damaged_reference_values_are_computed_again(real, cache):
     values = metrics.reference_values(real, 50, (fid,))
-    for damage in ("", '{"fid": [1', '{"fid": 3}', "[]"):
-        for path in cache.glob("reference_*fid*.json"):
+    paths = list(cache.glob("reference_*fid*.json"))
+    other_number = paths[0].read_text().replace(".", ".1", 1)
+    for damage in ("", '{"fid": [1', '{"fid": 3}', "[]", other_number):
+        for path in paths:
             path.write_text(damage)
         with pytest.warns(UserWarning, match="is damaged .*: computing again"):
             assert metrics.reference_values(real, 50, (fid,)) == values

@@ -47,6 +47,45 @@ def test_stopped_and_resumed_equals_never_stopped(config, tmp_path, mnist):
     assert saved["made_with"]["devices"] == f"{jax.local_device_count()} cpu"
 
 
+def test_a_damaged_checkpoint_costs_steps_but_changes_nothing(
+    config, tmp_path, monkeypatch, capfd
+):
+    fids = iter([5.0, 3.0, 4.0, 4.0, 2.0])  # of steps 8, 16, 24; again 24, 32
+
+    def score(images):
+        return {"fid": next(fids), "is": 1.0}
+
+    monkeypatch.setattr(train, "make_scorer", lambda dataset: score)
+    evaluated = {"evaluate_every": 8, "evaluate_num": 20}
+    whole = train.train_and_evaluate(config(num_steps=32), tmp_path / "whole")
+    workdir = tmp_path / "run"
+    train.train_and_evaluate(config(num_steps=24, **evaluated), workdir)
+    for folder in (workdir / "checkpoints/24", workdir / "best/checkpoints/16"):
+        files = [file for file in (folder / "state").rglob("*") if file.is_file()]
+        file = max(files, key=lambda file: file.stat().st_size)
+        file.write_bytes(bytes(file.stat().st_size))
+    capfd.readouterr()
+    resumed = train.train_and_evaluate(config(num_steps=32, **evaluated), workdir)
+    assert_identical(resumed, whole)
+    out, err = capfd.readouterr()
+    assert "resuming from step 20" in out
+    newest, best = (line for line in err.splitlines() if "damaged" in line)
+    assert newest.startswith(f"warning: {workdir}/checkpoints/24 is damaged")
+    assert "using step 20" in newest
+    assert best.startswith(f"warning: {workdir}/best/checkpoints/16 is damaged")
+    assert "the best of later steps will be kept" in best
+    for aside in ("checkpoints-damaged/24", "best/checkpoints-damaged/16"):
+        assert (workdir / aside / "state").is_dir()
+    rows = writers.read_jsonl(workdir / "metrics.jsonl")
+    losses = [row["step"] for row in rows if "d_loss" in row]
+    assert losses == [5, 10, 15, 20, 25, 30, 32]
+    assert [row["step"] for row in rows if "fid" in row] == [8, 16, 24, 32]
+    events = EventAccumulator(str(workdir)).Reload()
+    assert [row.step for row in events.Scalars("Loss/real")] == losses
+    assert [row.step for row in events.Scalars("Evaluation/fid")] == [8, 16, 24, 32]
+    assert ganjax.load_run(workdir / "best")[2]["fid"] == 2.0
+
+
 def test_training_on_the_first_examples_is_training_on_them_alone(config, tmp_path):
     rng = np.random.default_rng(0)
     pixels, labels = rng.integers(0, 256, (60, 28, 28, 1), np.uint8), np.zeros(60, int)

@@ -198,7 +198,9 @@ def load_classifier(
     if path.exists():
         try:
             with np.load(path) as arrays:
-                return unflatten_dict(dict(arrays), sep="/")
+                params = unflatten_dict(dict(arrays), sep="/")
+            jax.eval_shape(_apply, params, np.asarray(images)[:1])  # checks the names
+            return params
         except Exception as error:  # NumPy and zipfile raise many kinds
             warnings.warn(f"{path} is corrupt ({error}): trained again", stacklevel=2)
     params = train_classifier(images, labels, seed, RECIPE)

@@ -3,7 +3,10 @@
 import hashlib
 import json
 import warnings
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +36,8 @@ def reference_values(
         if not estimates:
             estimates = _measure(metric, real, num)
             try:
-                files.write_text(path, json.dumps(estimates))
+                rows = {**estimates, "checksum": _checksum(estimates)}
+                files.write_text(path, json.dumps(rows))
             except OSError as error:
                 warnings.warn(f"{path} is not cached: {error}", stacklevel=2)
         values.update(estimates)
@@ -46,10 +50,17 @@ def _read(path: Path) -> dict[str, Estimate]:
         return {}
     try:
         rows = json.loads(path.read_text())
+        checksum = rows.pop("checksum", None)  # None: of versions without checksums
+        if checksum not in (None, _checksum(rows)):
+            raise ValueError("wrong checksum")
         return {name: Estimate(*row) for name, row in rows.items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         warnings.warn(f"{path} is damaged ({error}): computing again", stacklevel=3)
         return {}
+
+
+def _checksum(rows: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(rows, sort_keys=True).encode())
 
 
 def _measure(metric: Metric, real: RealData, num: int) -> dict[str, Estimate]:
