@@ -84,7 +84,8 @@ def run_killed(arguments: list[str], log: Path, seconds: float) -> tuple[str, in
 
 def temporary_files(workdir: Path) -> list[Path]:
     """Files and folders that are not yet in their place."""
-    return [*workdir.rglob(".*"), *workdir.rglob("*orbax-checkpoint-tmp*")]
+    hidden = [path for path in workdir.rglob(".*") if path.name != ".lock"]
+    return [*hidden, *workdir.rglob("*orbax-checkpoint-tmp*")]
 
 
 def same_states(a: Path, b: Path) -> bool:

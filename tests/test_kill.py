@@ -52,7 +52,8 @@ def train(workdir):
 
 
 def temporary_files(workdir):
-    return [*workdir.rglob(".*"), *workdir.rglob("*orbax-checkpoint-tmp*")]
+    hidden = [path for path in workdir.rglob(".*") if path.name != ".lock"]
+    return [*hidden, *workdir.rglob("*orbax-checkpoint-tmp*")]
 
 
 @pytest.mark.slow
