@@ -2,7 +2,7 @@
 
 Command: python -m experiments.pixel_losses [--runs runs]
 
-The generators of configs/srgan.py (digits and photographs) and of
+The generators of configs/srgan.py (digits and, without L2, photographs) and of
 configs/text_to_image.py, trained by each loss alone, seed 0. The adversary of SRGAN
 keeps its L1 term. PSNR and SSIM compare with the original image, FID with the test
 images; sharpness is the steepest slope of an image; attributes are the fraction of
@@ -40,12 +40,17 @@ from ganjax.images import shrink_pixels
 from ganjax.metrics.super_resolution import interpolate
 
 NUM = 10_000
-CONFIGS = ("srgan.py", "srgan.py:photos", "text_to_image.py")
 LOSSES: dict[str, dict[str, float]] = {  # overrides of a config
     "adversary": {},
     "L1": {"adversarial": 0.0, "l1": 1.0, "l2": 0.0},
     "L2": {"adversarial": 0.0, "l1": 0.0, "l2": 1.0},
 }
+CONFIGS = {  # config -> losses
+    "srgan.py": ("adversary", "L1", "L2"),
+    "srgan.py:photos": ("adversary", "L1"),
+    "text_to_image.py": ("adversary", "L1", "L2"),
+}
+DIGITS, TEXT = "srgan.py", "text_to_image.py"
 # metric -> title and decimals
 COLUMNS = {
     "psnr": ("PSNR, dB", 1),
@@ -55,8 +60,7 @@ COLUMNS = {
     "all": ("attributes", 3),
     "unseen_all": ("of unseen combinations", 3),
 }
-SHOWN = 7  # images in a column of the figure, of CANDIDATES those of most contrast
-CANDIDATES = 100
+SHOWN = 10  # images in a column of the figure
 Results = dict[str, dict[str, dict[str, Any]]]  # config -> loss -> metrics
 
 
@@ -117,16 +121,14 @@ def enlargements(folders: dict[str, Path], images: np.ndarray) -> dict[str, np.n
     return first | order | {"original": images}
 
 
-def plot(tables: list[dict[str, np.ndarray]]) -> Figure:
-    """Digits on the left, photographs on the right: a row an image, a column a way."""
-    width = sum(len(columns) for columns in tables)
-    figure = Figure(figsize=(width + 0.3, SHOWN + 0.4), layout="constrained")
-    for part, columns in zip(figure.subfigures(1, len(tables)), tables, strict=True):
-        axes = part.subplots(1, len(columns))
-        for axis, (title, images) in zip(axes, columns.items(), strict=True):
-            padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-            axis.imshow(padded.reshape(-1, *padded.shape[2:]).squeeze(), cmap="gray")
-            axis.set(xticks=[], yticks=[], title=title)
+def plot(columns: dict[str, np.ndarray]) -> Figure:
+    """A row for each image, a column for each way."""
+    figure = Figure(figsize=(len(columns), SHOWN + 0.3), layout="constrained")
+    axes = figure.subplots(1, len(columns))
+    for axis, (title, images) in zip(axes, columns.items(), strict=True):
+        padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        axis.imshow(padded.reshape(-1, *padded.shape[2:]), cmap="gray")
+        axis.set(xticks=[], yticks=[], title=title)
     return figure
 
 
@@ -146,23 +148,21 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     flags = parser.parse_args()
     results: Results = {}
+    folders = {
+        name: {loss: run_folder(flags.runs, name, loss) for loss in losses}
+        for name, losses in CONFIGS.items()
+    }
     for name in CONFIGS:
         results[name] = {
-            loss: train_and_score(name, loss, run_folder(flags.runs, name, loss))
-            for loss in LOSSES
+            loss: train_and_score(name, loss, folder)
+            for loss, folder in folders[name].items()
         }
     save_table(table(results), flags.out / "pixel_losses.md")
-    tables = []
-    for name in CONFIGS[:2]:
-        test = load_data(ganjax.load_config(f"configs/{name}")).test["images"]
-        folders = {loss: run_folder(flags.runs, name, loss) for loss in LOSSES}
-        contrast = test[:CANDIDATES].std((1, 2, 3))
-        shown = test[np.argsort(contrast)[-SHOWN:]]
-        tables.append(enlargements(folders, shown))
-    save_figure(plot(tables), flags.out / "pixel_losses.png", colors=256)
-    folders = {loss: run_folder(flags.runs, CONFIGS[2], loss) for loss in LOSSES}
+    test = load_data(ganjax.load_config(f"configs/{DIGITS}")).test["images"]
+    columns = enlargements(folders[DIGITS], test[:SHOWN])
+    save_figure(plot(columns), flags.out / "pixel_losses.png", colors=256)
     path = flags.out / "pixel_losses_text.png"
-    save_figure(plot_texts(folders), path, colors=256, dpi=120)
+    save_figure(plot_texts(folders[TEXT]), path, colors=256, dpi=120)
 
 
 if __name__ == "__main__":
