@@ -217,7 +217,6 @@ def make_scorer(dataset: Dataset) -> Callable[[np.ndarray], dict[str, float]]:
     """
     classifier, suite = load_classifier(dataset), suite_for(dataset)
     real = metrics.extract(classifier, dataset.test["images"])
-    data = class_histogram(real.digit_logits.argmax(-1))
 
     def score(images: np.ndarray) -> dict[str, float]:
         fake = metrics.extract(classifier, images)
@@ -227,6 +226,7 @@ def make_scorer(dataset: Dataset) -> Callable[[np.ndarray], dict[str, float]]:
         else:
             values["is"] = float(classifier_score(fake.digit_logits).mean())
             classes = class_histogram(fake.digit_logits.argmax(-1))
+            data = class_histogram(dataset.train["labels"])
             values["class_kl"] = histogram_kl(classes, data)
         return values
 

@@ -155,13 +155,14 @@ class Writer:
         values = {k: float(x) for k, x in jax.device_get(metrics).items()}
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         if bad:
-            norms = [
+            found = [
                 f"{name} {values[name] / n:.3g}"
                 for name in ("d_grad_norm", "g_grad_norm")
                 if name in values
             ]
-            what = f"{bad[0]} is {values[bad[0]]} ({', '.join(norms)})"
-            raise Diverged(what, self.step)
+            name = min(bad, key=lambda name: (not name.endswith("loss"), name))
+            norms = f" ({', '.join(found)})" if found else ""
+            raise Diverged(f"{name} is {values[name]}{norms}", self.step)
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self.bar.update(n)

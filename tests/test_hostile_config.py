@@ -117,7 +117,7 @@ def test_every_value_in_every_field_is_accepted_or_refused_in_one_line(name):
             assert "\n" not in error and len(error) < 500, described
             assert not error or field.split(".")[-1] in error, described
     assert outcomes.total() == len(own_fields(name)) * len(VALUES)
-    assert outcomes["accepted"] and outcomes["refused"]
+    assert outcomes["accepted"] and outcomes["refused"] or not own_fields(name)
 
 
 # Text in any script, with control characters and halves of surrogate pairs.

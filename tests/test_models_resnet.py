@@ -105,9 +105,14 @@ def test_spectral_kernels_have_one_as_their_largest_singular_value():
     spectral = DISCRIMINATORS["resnet"](**options)
     plain = DISCRIMINATORS["resnet"](**options, norm="none")
     variables = spectral.init(jax.random.key(0), IMAGES)
-    for _ in range(100):
+
+    @jax.jit
+    def iterate(variables):
         _, new = spectral.apply(variables, IMAGES, mutable=["batch_stats"])
-        variables = variables | new
+        return variables | new
+
+    for _ in range(100):
+        variables = iterate(variables)
 
     def normalize(path, p):
         if path[-1].key != "kernel":

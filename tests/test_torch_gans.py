@@ -13,6 +13,7 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 from helpers import relative_error
 from torch_record import (
+    distance_to_record,
     initial,
     largest_distance,
     moved,
@@ -173,10 +174,8 @@ def test_three_steps_are_those_of_pytorch(case):
 @pytest.mark.parametrize("case", CASES)
 def test_three_steps_are_those_recorded_of_pytorch(case):
     """The same where PyTorch is not installed."""
-    errors = []
     for draw, recorded in enumerate(read_record(RECORD)[case]):
         _, first, last = take_steps(case, draw)
-        ours = movements(first, last)
-        summary = {p: summarize(ours[p]) for p in "gd"}
-        errors.append(largest_distance(summary, recorded))
-    assert min(errors) < 3e-4
+        if distance_to_record(first, last, recorded) < 3e-4:
+            return
+    pytest.fail("no draw moves as in PyTorch")

@@ -188,7 +188,8 @@ def test_files_of_a_run(config, tmp_path, mnist, capsys):
 def test_changed_mathematics_or_data_are_not_resumed(config, tmp_path, mnist):
     workdir = tmp_path / "run"
     train.train_and_evaluate(config(num_steps=2), workdir)
-    before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file()}
+    files = [p for p in workdir.rglob("*") if p.is_file() and p.name != ".lock"]
+    before = {p: p.stat().st_mtime_ns for p in files}
     with pytest.raises(ganjax.UserError, match=r"loss: relativistic -> hinge"):
         train.train_and_evaluate(config(num_steps=4, loss="hinge"), workdir)
     with pytest.raises(

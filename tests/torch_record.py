@@ -73,6 +73,12 @@ def distance(summary, expected):
     return max(sum(squares) ** 0.5 / expected["norm"], norms)
 
 
+def distance_to_record(first, last, recorded):
+    """The larger distance of both players' movements to those recorded."""
+    ours = movements(first, last)
+    return largest_distance({p: summarize(ours[p]) for p in "gd"}, recorded)
+
+
 def largest_distance(summaries, expected):
     """The larger distance of both players."""
     return max(distance(summaries[p], expected[p]) for p in "gd")
