@@ -100,7 +100,7 @@ def delete(file):
 
 
 DAMAGE = {
-    **{f"bit {b} at {p}": flip(p, b) for p, b in [(0.2, 7), (0.5, 0), (0.8, 4)]},
+    "one bit": flip(0.5, 0),
     "many bits": flip_many,
     "empty": cut(0),
     "deleted": delete,
