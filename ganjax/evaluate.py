@@ -217,6 +217,7 @@ def make_scorer(dataset: Dataset) -> Callable[[np.ndarray], dict[str, float]]:
     """
     classifier, suite = load_classifier(dataset), suite_for(dataset)
     real = metrics.extract(classifier, dataset.test["images"])
+    data = class_histogram(dataset.train["labels"])
 
     def score(images: np.ndarray) -> dict[str, float]:
         fake = metrics.extract(classifier, images)
@@ -226,7 +227,6 @@ def make_scorer(dataset: Dataset) -> Callable[[np.ndarray], dict[str, float]]:
         else:
             values["is"] = float(classifier_score(fake.digit_logits).mean())
             classes = class_histogram(fake.digit_logits.argmax(-1))
-            data = class_histogram(dataset.train["labels"])
             values["class_kl"] = histogram_kl(classes, data)
         return values
 

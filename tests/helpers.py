@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 import ganjax
-from ganjax import parallel
+from ganjax import data, parallel
 
 ROOT = Path(__file__).parent.parent
 MNIST_DIR = os.environ.get("GANJAX_MNIST_DIR", "")
@@ -47,6 +47,12 @@ def small_sgd_gan(**overrides):
     """
     sgd = {"name": "sgd", "learning_rate": 0.1}
     return small_gan(**overrides, g_optimizer=sgd, d_optimizer=sgd)
+
+
+def load_folder(folder, shape=(32, 32, 3)):
+    """A folder of images as a data set."""
+    options = {"name": "image_folder", "manual_dir": str(folder), "image_shape": shape}
+    return data.load(data.DataOptions(**options))
 
 
 def assert_identical(a, b):

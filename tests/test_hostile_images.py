@@ -8,21 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import load_folder as load
 from PIL import Image
 
 from experiments.cartoon_faces import draw_faces
-from ganjax import data
-from ganjax.data import DataOptions
 
 
 @pytest.fixture
 def faces(tmp_path):
     return draw_faces(tmp_path / "faces", num=30)
-
-
-def load(folder, shape=(32, 32, 3)):
-    options = {"name": "image_folder", "manual_dir": str(folder), "image_shape": shape}
-    return data.load(DataOptions(**options))
 
 
 def png(width, height, rows=b""):
