@@ -25,6 +25,7 @@ from ganjax.models.layers import (
     Output,
     WithLabel,
     check_image_shape,
+    divide_image,
     run_layer,
 )
 from ganjax.options import KernelSize, NonNegative, Range, Rate, Widths, choice, given
@@ -108,15 +109,10 @@ class Generator(nn.Module):
         if self.output_kernel:
             kernels["output_kernel"] = self.output_kernel
         check_sizes("generator", self.channels, kernels, self.stride)
-        height, width, _ = check_image_shape(self.image_shape)
         factor = self.stride ** len(self.channels)
-        if height % factor or width % factor:
-            raise UserError(
-                f"config.data.image_shape={self.image_shape}: expected height and "
-                f"width divisible by {factor}, which is generator.stride to the power "
-                "of the number of generator.channels"
-            )
-        return height // factor, width // factor, self.channels[0]
+        meaning = "which is generator.stride to the power of the number of "
+        meaning += "generator.channels"
+        return *divide_image(self.image_shape, factor, meaning), self.channels[0]
 
 
 class Discriminator(nn.Module):

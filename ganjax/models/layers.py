@@ -68,6 +68,21 @@ def check_image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return height, width, channels
 
 
+def divide_image(shape: tuple[int, ...], factor: int, meaning: str) -> tuple[int, int]:
+    """Height and width of an image divided by a factor.
+
+    Raises:
+      UserError: it does not divide them; `meaning` says where it comes from.
+    """
+    height, width, _ = check_image_shape(shape)
+    if height % factor or width % factor:
+        raise UserError(
+            f"config.data.image_shape={shape}: expected height and width divisible by "
+            f"{factor}, {meaning}"
+        )
+    return height // factor, width // factor
+
+
 class Conv(nn.Module):
     """`nn.Conv(features, (k, k), (s, s), "SAME")`, by the named implementation."""
 

@@ -23,6 +23,7 @@ from ganjax.models.layers import (
     Output,
     WithLabel,
     check_image_shape,
+    divide_image,
     run_layer,
 )
 from ganjax.options import Depth, Rate, Widths, choice, given
@@ -101,14 +102,8 @@ class Generator(nn.Module):
         if not self.channels:
             raise UserError("config.generator.channels=(): expected at least one width")
         factor = 2 ** (len(self.channels) - 1)
-        height, width, _ = check_image_shape(self.image_shape)
-        if height % factor or width % factor:
-            raise UserError(
-                f"config.data.image_shape={self.image_shape}: expected height and "
-                f"width divisible by {factor}, 2 to the power of the number of "
-                "generator.channels less 1"
-            )
-        return height // factor, width // factor, self.channels[0]
+        meaning = "2 to the power of the number of generator.channels less 1"
+        return *divide_image(self.image_shape, factor, meaning), self.channels[0]
 
 
 class DownBlock(nn.Module):
