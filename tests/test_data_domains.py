@@ -19,7 +19,10 @@ def digits():
     )
 
 
-def test_uci_digits_are_scikit_learns_and_their_splits_are_disjoint(digits):
+def test_uci_digits_are_scikit_learns_and_their_splits_are_disjoint(
+    digits, monkeypatch
+):
+    monkeypatch.setattr(domains, "warp", lambda images: images.copy())
     dataset = domains.uci_digits(digits)
     assert len(dataset.train["a"]) == 500 and len(dataset.test["a"]) == 449
     np.testing.assert_array_equal(dataset.train["b"], digits.train["images"])
@@ -35,6 +38,20 @@ def test_uci_digits_are_scikit_learns_and_their_splits_are_disjoint(digits):
     for split in (dataset.train, dataset.test):
         found = [known[image.tobytes()] for image in split["a"]]
         np.testing.assert_array_equal(found, split["a_labels"])
+
+
+def test_warped_digits_differ_from_one_another_by_a_little():
+    image = domains.enlarge(load_digits(return_X_y=True)[0][:1].reshape(-1, 8, 8) / 16)
+    warped = domains.warp(np.repeat(image, 200, 0))[..., 0] / 255
+    assert len(np.unique(warped.reshape(200, -1), axis=0)) == 200
+    mass = warped.sum((1, 2))
+    np.testing.assert_allclose(mass.mean() / (image / 255).sum(), 1, atol=0.03)
+    assert 0.03 < mass.std() / mass.mean() < 0.1  # a scale of 8% in each direction
+    rows, columns = np.indices((28, 28))
+    for place in (rows, columns):
+        center = (warped * place).sum((1, 2)) / mass
+        assert 0.4 < center.std() < 0.8  # uniform in ±1: 0.58
+        assert np.abs(center - center.mean()).max() < 1.5
 
 
 def test_enlarging_keeps_means_and_adds_a_border_of_four_pixels():

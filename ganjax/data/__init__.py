@@ -81,5 +81,5 @@ SOURCES: dict[str, Callable[[DataOptions], Dataset]] = {
     "photos": photos.load,
     "stacked_mnist": _from_mnist(stacked.stack),
     "styled_mnist": _from_mnist(domains.styled_digits),
-    "uci_to_mnist": _from_mnist(domains.uci_digits),
+    "uci_to_mnist": _from_mnist(domains.uci_digits, store=True),
 }

@@ -20,7 +20,9 @@ def uci_digits(mnist: Dataset) -> Dataset:
 
     The 1,797 images of 8x8 pixels that scikit-learn carries (E. Alpaydin and C. Kaynak,
     doi:10.24432/C50P49) are enlarged to 20x20, the size of MNIST's digits, on the same
-    black border. Every fourth is for testing; as many of MNIST's test images are.
+    black border. Every fourth is for testing; as many of MNIST's test images are. For
+    training they are repeated until there are as many as MNIST's, each time warped a
+    little: a discriminator would memorize 1,348 images.
     """
     from sklearn.datasets import load_digits
 
@@ -28,16 +30,18 @@ def uci_digits(mnist: Dataset) -> Dataset:
     images = enlarge(images.reshape(-1, 8, 8) / 16.0)
     order = np.random.default_rng(RNG_SEED).permutation(len(images))
     test = np.arange(len(order)) % 4 == 3
+    train_rows = np.resize(order[~test], len(mnist.train["images"]))
     splits = []
-    for rows, digits in ((order[~test], mnist.train), (order[test], mnist.test)):
-        num = len(digits["images"]) if digits is mnist.train else len(rows)
-        rows = np.resize(rows, num)
+    for rows, digits, prepare in (
+        (train_rows, mnist.train, warp),
+        (order[test], mnist.test, np.asarray),
+    ):
         splits.append(
             {
-                "a": images[rows],
+                "a": prepare(images[rows]),
                 "a_labels": labels[rows].astype(np.int32),
-                "b": digits["images"][:num],
-                "b_labels": digits["labels"][:num],
+                "b": digits["images"][: len(rows)],
+                "b_labels": digits["labels"][: len(rows)],
             }
         )
     source = f"scikit-learn and {mnist.identity.source}"
@@ -79,6 +83,26 @@ def enlarge(images: np.ndarray) -> np.ndarray:
     large = ndimage.zoom(images, (1, 2.5, 2.5), order=3, grid_mode=True, mode="nearest")
     pixels = np.round(np.clip(large, 0, 1) * 255).astype(np.uint8)
     return np.pad(pixels, ((0, 0), (4, 4), (4, 4)))[..., None]
+
+
+def warp(images: np.ndarray) -> np.ndarray:
+    """uint8 [N, 28, 28, 1], each rotated, scaled, sheared and moved by a little.
+
+    Up to 6 degrees, 8% in each direction, 0.1 columns per row and one pixel.
+    """
+    rng = np.random.default_rng(RNG_SEED)
+    angle, slope, *_ = limits = rng.uniform(-1, 1, (6, len(images)))
+    scale, shift = 1 + 0.08 * limits[2:4], limits[4:6]
+    angle, slope = np.radians(6) * angle, 0.1 * slope
+    center = (np.array(images.shape[1:3]) - 1) / 2
+    warped = np.empty_like(images[..., 0])
+    for i, image in enumerate(images[..., 0]):
+        cos, sin = np.cos(angle[i]), np.sin(angle[i])
+        rotation = np.array([[cos, -sin], [sin, cos]])
+        matrix = rotation @ [[1, 0], [slope[i], 1]] @ np.diag(scale[:, i])
+        offset = center - matrix @ (center + shift[:, i])
+        warped[i] = ndimage.affine_transform(image, matrix, offset, order=1)
+    return warped[..., None]
 
 
 def style(images: np.ndarray) -> np.ndarray:
