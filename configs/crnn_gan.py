@@ -51,7 +51,7 @@ def get_config(setting: str = "relativistic") -> ConfigDict:
     c = ConfigDict(options(Run) | options(CRnnGan))
     c.gan = "crnn_gan"
     c.data = ConfigDict(options(DataOptions, name="chorales", image_shape=(NOTES, 3)))
-    c.num_steps = 5000
+    c.num_steps = 4500
     c.batch_size = 32
     c.sample_num = 8
     c.ema.half_life = 20_000.0

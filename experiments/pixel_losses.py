@@ -7,8 +7,8 @@ configs/text_to_image.py, trained by each loss alone, seed 0. The adversary of S
 keeps its L1 term. PSNR and SSIM compare with the original image, FID with the test
 images; sharpness is the steepest slope of an image; attributes are the fraction of
 images that show digit, color, thickness and slant of their sentence. Up to 10,000 test
-images or sentences. Writes pixel_losses.md, pixel_losses.png and
-pixel_losses_text.png to experiments/results.
+images or sentences. Writes pixel_losses.md, pixel_losses.png, pixel_losses_text.png,
+and text_interpolation.png, of the adversary, to experiments/results.
 
 Result: where the input leaves little open (super-resolution), L1 and L2 have the better
 PSNR, and the adversary the better FID and edges as sharp as real ones. Where it leaves
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
@@ -35,8 +36,9 @@ from experiments.common import (
     save_table,
 )
 from ganjax.config import config_name
+from ganjax.data.captions import encode
 from ganjax.evaluate import evaluate_run
-from ganjax.images import shrink_pixels
+from ganjax.images import grid, shrink_pixels
 from ganjax.metrics.super_resolution import interpolate
 
 NUM = 10_000
@@ -61,6 +63,12 @@ COLUMNS = {
     "unseen_all": ("of unseen combinations", 3),
 }
 SHOWN = 10  # images in a column of the figure
+SENTENCES = (  # the first and the last of each row
+    ("a thin upright red one", "a thick slanted blue seven"),
+    ("a thick upright yellow zero", "a thin upright yellow six"),
+    ("a thin leaning green four", "a thick slanted green nine"),
+    ("a thick upright white three", "a thin slanted red eight"),
+)
 Results = dict[str, dict[str, dict[str, Any]]]  # config -> loss -> metrics
 
 
@@ -143,6 +151,27 @@ def plot_texts(folders: dict[str, Path]) -> Figure:
     return figure
 
 
+def plot_interpolation(folder: Path) -> Figure:
+    """A row for each pair of sentences: along the line between their codes, one z."""
+    gan, state, _ = ganjax.load_run(folder)
+    figure = Figure(figsize=(9, 0.65 * len(SENTENCES)), layout="constrained")
+    rows = zip(figure.subplots(len(SENTENCES), 1), SENTENCES, strict=True)
+    for i, (axis, texts) in enumerate(rows):
+        z = gan.prior.sample(jax.random.key(i), 1).repeat(SHOWN, 0)
+        first, last = (jnp.asarray(encode([text])) for text in texts)
+        images = gan.export(gan.interpolate(state.g_ema, z, first, last))
+        axis.imshow(grid(np.asarray(images), SHOWN))
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+        left, right = (text.replace(" ", "\n", 1) for text in texts)
+        axis.set_ylabel(left, rotation=0, ha="right", va="center", fontsize=8)
+        twin = axis.secondary_yaxis("right")
+        twin.set_yticks([])
+        twin.spines[:].set_visible(False)
+        twin.set_ylabel(right, rotation=0, ha="left", va="center", fontsize=8)
+    return figure
+
+
 def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
@@ -163,6 +192,9 @@ def main() -> None:
     save_figure(plot(columns), flags.out / "pixel_losses.png", colors=256)
     path = flags.out / "pixel_losses_text.png"
     save_figure(plot_texts(folders[TEXT]), path, colors=256, dpi=120)
+    path = flags.out / "text_interpolation.png"
+    figure = plot_interpolation(folders[TEXT]["adversary"])
+    save_figure(figure, path, colors=256, dpi=120, bbox_inches="tight")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from ganjax.damage import (
     paths,
     summary,
 )
+from ganjax.distributed import barrier, global_sharding, is_first, to_global, to_local
 from ganjax.errors import UserError
 from ganjax.files import unused
 from ganjax.state import TrainState
@@ -56,6 +57,10 @@ class Checkpoints:
             preservation_policy=preservation_policy.LatestN(max_to_keep),
             create=create,
             cleanup_tmp_directories=create,  # left by a killed process
+            # Two managers may save the same step at once.
+            multiprocessing_options=ocp.options.MultiprocessingOptions(
+                barrier_sync_key_prefix="-".join(self.folder.parts[-3:-1])
+            ),
         )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
@@ -81,7 +86,7 @@ class Checkpoints:
         }
         metadata["checksum"] = json_checksum(metadata)
         args = ocp.args.Composite(
-            state=ocp.args.StandardSave(state),
+            state=ocp.args.StandardSave(to_global(state)),
             metadata=ocp.args.JsonSave(metadata),
         )
         self._manager.save(step, args=args)
@@ -101,20 +106,23 @@ class Checkpoints:
         """
         return self._newest(self._metadata)
 
-    def restore(self, like: TrainState, sharding: jax.sharding.Sharding) -> TrainState:
-        """The newest state, on any number of devices.
+    def restore(self, like: TrainState) -> TrainState:
+        """The newest state, replicated over the local devices.
+
+        Any number of devices and processes may have written it.
 
         Warns of newer steps that are damaged. If this run writes checkpoints, they are
         moved to `checkpoints-damaged`, but only once another one has been restored.
 
         Args:
           like: a state of the expected shapes and types, or an abstract one.
-          sharding: where to place it.
 
         Raises:
           DamagedError: none is intact.
           UserError: the checkpoint is of another architecture.
         """
+
+        sharding = global_sharding()
 
         def describe(x: jax.Array) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
@@ -131,7 +139,7 @@ class Checkpoints:
                     "config, got another one: pass another --workdir"
                 )
             composite = ocp.args.Composite(state=args)
-            state = self._manager.restore(step, args=composite)["state"]
+            state = to_local(self._manager.restore(step, args=composite)["state"])
             for path, checksum in array_checksums(state).items():
                 if expected is not None and expected[path] != checksum:
                     raise ValueError(f"wrong checksum of {path}")
@@ -149,13 +157,15 @@ class Checkpoints:
         for step, error in sorted(self._damaged.items()):
             folder = self.folder / str(step)
             line = f"warning: {folder} is damaged ({summary(error)}): {instead}"
-            if self._writes:
+            if self._writes and is_first():
                 place = unused(self.folder.with_name("checkpoints-damaged"), str(step))
                 place.parent.mkdir(exist_ok=True)
                 folder.rename(place)
                 line += f"; the damaged files are now in {place}"
-            print(line, file=sys.stderr, flush=True)
+            if is_first():
+                print(line, file=sys.stderr, flush=True)
         if self._writes and self._damaged:
+            barrier("set_aside")  # all processes see the same folder again
             self._damaged.clear()
             self._manager.reload()
 

@@ -27,6 +27,17 @@ flags.DEFINE_integer("num", None, "Samples; default: 64, or 10,000 to evaluate."
 flags.DEFINE_string(
     "out", "samples.png", "Output of --mode=sample: .png, .npz, folder."
 )
+flags.DEFINE_string(
+    "coordinator",
+    os.environ.get("JAX_COORDINATOR_ADDRESS"),
+    "Train in several processes: HOST:PORT of the first; auto on Slurm and Cloud TPU.",
+)
+flags.DEFINE_integer(
+    "num_processes", os.environ.get("JAX_NUM_PROCESSES"), "Processes of the job.", 1
+)
+flags.DEFINE_integer(
+    "process_id", os.environ.get("JAX_PROCESS_ID"), "Of this process, from 0.", 0
+)
 flags.DEFINE_string("caption", None, "What to generate, for GANs that take a sentence.")
 flags.DEFINE_string("samples", None, "Evaluate the images of this .npz instead.")
 flags.DEFINE_bool("parzen", False, "Also compute the Parzen log-likelihood (a minute).")
@@ -72,7 +83,11 @@ def split_config(argv: list[str]) -> tuple[str | None, list[str]]:
 
 def fail(message: object) -> NoReturn:
     """Prints one line and exits with 1."""
-    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"error: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+    if "jax" in sys.modules:
+        from ganjax.distributed import exit_now
+
+        exit_now(1)
     sys.exit(1)
 
 
@@ -87,8 +102,11 @@ def use_compilation_cache() -> None:
 
 def train() -> None:
     """--mode=train."""
+    from ganjax.distributed import initialize
     from ganjax.train import train_and_evaluate
 
+    if FLAGS.coordinator:
+        initialize(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
     if not FLAGS.config_path:
         raise UserError("--config is missing: expected e.g. --config configs/mnist.py")
     workdir = FLAGS.workdir or f"runs/{config_name(FLAGS.config_path)}"
@@ -157,6 +175,11 @@ def main(argv: Sequence[str]) -> None:
         if error.filename is None and error.errno is None:
             raise  # not of the operating system
         fail(f"{error.filename or FLAGS.workdir or '.'}: {error.strerror}")
+    except RuntimeError as error:
+        if not FLAGS.coordinator:
+            raise
+        reason = str(error).strip().splitlines()[0][:200]
+        fail(f"the job lost a process ({reason}): start all with the same commands")
     except KeyboardInterrupt:
         fail("interrupted")
 

@@ -1,7 +1,8 @@
-"""The only file that says pmap: training chunks over all local devices.
+"""The only file that says pmap: training chunks over all devices of all processes.
 
 State and data are replicated, batch indices are sharded. Each device gathers its part
-of every batch from its own copy of the data, and the steps average over the axis.
+of every batch from its own copy of the data, and the steps average over the axis. Each
+process passes what its own devices need (ganjax/distributed.py).
 """
 
 from collections.abc import Callable
@@ -42,7 +43,7 @@ def check_batch_size(batch_size: int) -> None:
     Raises:
       UserError: it is not.
     """
-    devices = jax.local_device_count()
+    devices = jax.device_count()
     if batch_size % devices:
         raise UserError(
             f"config.batch_size={batch_size}: expected a multiple of the {devices} "
@@ -64,13 +65,15 @@ def steps_per_call(gan: Gan) -> int:
 
 
 def shard_indices(indices: np.ndarray, chunk: int) -> np.ndarray:
-    """int32 [n, k, B] -> [devices, chunk, k, B / devices], padded from n to `chunk`."""
-    devices = jax.local_device_count()
+    """int32 [n, k, B] -> [local devices, chunk, k, B / devices], padded to `chunk`."""
+    devices, local = jax.device_count(), jax.local_device_count()
     n, k, batch = indices.shape
     padded = np.zeros((chunk, k, batch), np.int32)
     padded[:n] = indices
     parts = padded.reshape(chunk, k, devices, batch // devices)
-    return np.ascontiguousarray(parts.transpose(2, 0, 1, 3))
+    first = jax.process_index() * local  # pmap's devices are in the order of processes
+    parts = parts.transpose(2, 0, 1, 3)[first : first + local]
+    return np.ascontiguousarray(parts)
 
 
 def make_train_chunk(gan: Gan, chunk: int) -> TrainChunk:

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from ganjax import data, parallel, sampling
+from ganjax import data, sampling
 from ganjax.checkpoint import Checkpoints
 from ganjax.data import DataOptions, Dataset
 from ganjax.errors import UserError
@@ -31,8 +31,7 @@ def load_run(workdir: str | Path) -> tuple[Gan, TrainState, dict[str, Any]]:
     with contextlib.closing(Checkpoints(folder, create=False)) as checkpoints:
         metadata = checkpoints.metadata()
         gan = make_gan(metadata["config"])
-        sharding = parallel.replicated_sharding()
-        state = checkpoints.restore(abstract_state(gan), sharding)
+        state = checkpoints.restore(abstract_state(gan))
         metadata = checkpoints.metadata()  # of this state, if newer ones are damaged
     return gan, state, metadata
 

@@ -5,12 +5,10 @@ import importlib.metadata
 import itertools
 import json
 import math
-import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, Literal
 
 import jax
@@ -19,9 +17,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 import ganjax
-from ganjax import data, parallel
+from ganjax import data, distributed, parallel
 from ganjax.checkpoint import Checkpoints, DamagedError
 from ganjax.config import diff, flatten, to_json
+from ganjax.distributed import StopSignal, is_first
 from ganjax.errors import UserError
 from ganjax.evaluate import make_scorer
 from ganjax.files import lock_folder, make_folder, write_text
@@ -30,7 +29,7 @@ from ganjax.gans import GROUPS, make_gan
 from ganjax.options import Count, PositiveInt, Range, build, option_names
 from ganjax.sampling import sample, sample_grid
 from ganjax.state import TrainState, abstract_state, init_state
-from ganjax.writers import Diverged, Writer
+from ganjax.writers import Diverged, Meter, Writer
 
 # Initialization runs once: without optimization it compiles four times as fast.
 INIT_COMPILER_OPTIONS = {"cpu": {"xla_backend_optimization_level": 0}}
@@ -93,20 +92,25 @@ def train_and_evaluate(
         modified.
     """
     workdir = Path(workdir).expanduser()
-    print(describe_devices(), flush=True)
-    run = build(Run, {name: config[name] for name in option_names(Run)})
-    gan = make_gan(config)
-    parallel.check_batch_size(run.batch_size)
-    with lock_folder(make_folder(workdir)):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(distributed.quiet_unless_first())
+        print(describe_devices(), flush=True)
+        run = build(Run, {name: config[name] for name in option_names(Run)})
+        gan = make_gan(config)
+        parallel.check_batch_size(run.batch_size)
+        if is_first():
+            stack.enter_context(lock_folder(make_folder(workdir)))
         if dataset is None:
             options = build(data.DataOptions, config.data.to_dict(), "config.data")
-            dataset = data.load(options)
+            dataset = distributed.first_before_others(lambda: data.load(options))
         print(f"data: {dataset.describe()}", flush=True)
         metadata = {
             "config": to_json(config),
             "data": dataset.identity.to_dict(),
             "made_with": versions(),
         }
+        same = metadata["config"], dataset.identity.sha256
+        distributed.check_same(json.dumps(same), "config and data")
         return train(gan, run, workdir, dataset, metadata)
 
 
@@ -121,7 +125,8 @@ def train(
     examples = first_examples(gan.examples(dataset), run.num_examples)
     checkpoints = Checkpoints(workdir, run.max_to_keep)
     state = restore_or_init(gan, run, checkpoints, metadata)
-    write_text(workdir / "config.json", json.dumps(metadata, indent=2) + "\n")
+    if is_first():
+        write_text(workdir / "config.json", json.dumps(metadata, indent=2) + "\n")
     step = int(state.step)
     best = BestCheckpoint(workdir, dataset, state) if run.evaluate_every else None
 
@@ -146,7 +151,8 @@ def train(
     print(f"compiled in {seconds:.1f} s; training from step {step}", flush=True)
 
     def train_from(state: TrainState, step: int) -> TrainState:
-        with Writer(workdir, step, run.num_steps, run.batch_size) as writer:
+        make_writer = Writer if is_first() else Meter
+        with make_writer(workdir, step, run.num_steps, run.batch_size) as writer:
 
             def save_samples() -> None:
                 with writer.paused():
@@ -155,10 +161,12 @@ def train(
 
             if step == 0 and run.sample_every:
                 save_samples()
-            while step < run.num_steps and not stop.requested:
+            stopping = False
+            while step < run.num_steps and not stopping:
                 n = min(chunk, run.steps_to_next_event(step))
                 state, metrics = train_chunk(state, train_data, indices(step, n), n)
                 step += n
+                stopping = stop.requested()
                 writer.add(step, n, metrics)
                 if run.due("log_every", step):
                     writer.publish(step)
@@ -168,7 +176,7 @@ def train(
                     with writer.paused():
                         samples = sample(gan, state, num=run.evaluate_num, key=grid_key)
                         writer.scores(step, best.update(samples, state, metadata))
-                if run.due("checkpoint_every", step) or stop.requested:
+                if run.due("checkpoint_every", step) or stopping:
                     with writer.paused():
                         save(checkpoints, state, metadata)
             writer.finish(dataset.describe())
@@ -201,21 +209,22 @@ def train(
 def versions() -> dict[str, str]:
     """Versions of what determines the result of a training, and the devices."""
     packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-    devices = jax.local_devices()
+    kind = jax.local_devices()[0].device_kind
     return {
         "ganjax": ganjax.__version__,
         **{name: importlib.metadata.version(name) for name in packages},
-        "devices": f"{len(devices)} {devices[0].device_kind}",
+        "devices": f"{jax.device_count()} {kind}",
     }
 
 
 def describe_devices() -> str:
     """Versions, and the back end, kind and number of the devices."""
-    devices = jax.local_devices()
-    kind, plural = devices[0].device_kind, "s" if len(devices) > 1 else ""
+    kind, num = jax.local_devices()[0].device_kind, jax.device_count()
+    plural, processes = "s" if num > 1 else "", jax.process_count()
+    several = f" of {processes} processes" if processes > 1 else ""
     return (
         f"ganjax {ganjax.__version__}, jax {jax.__version__} on "
-        f"{jax.default_backend().upper()}: {len(devices)} device{plural} ({kind})"
+        f"{jax.default_backend().upper()}: {num} device{plural}{several} ({kind})"
     )
 
 
@@ -264,7 +273,7 @@ def restore_or_init(
             f"{checkpoints.latest}, the step of {workdir}: raise it, or pass another "
             "--workdir"
         )
-    state = checkpoints.restore(abstract_state(gan), parallel.replicated_sharding())
+    state = checkpoints.restore(abstract_state(gan))
     print(f"resuming from step {int(state.step)} in {checkpoints.folder}", flush=True)
     return state
 
@@ -280,7 +289,7 @@ def roll_back(
     checkpoints.wait()
     if checkpoints.latest is None:
         raise error
-    state = checkpoints.restore(abstract_state(gan), parallel.replicated_sharding())
+    state = checkpoints.restore(abstract_state(gan))
     return state.replace(key=jax.random.fold_in(state.key, attempt))
 
 
@@ -325,14 +334,14 @@ class BestCheckpoint:
     """Scores samples during training and keeps the state of the lowest FID in best/."""
 
     def __init__(self, workdir: Path, dataset: data.Dataset, state: TrainState):
-        self._score = make_scorer(dataset)
+        self._score = make_scorer(dataset) if is_first() else None
         self._checkpoints = Checkpoints(workdir / "best", max_to_keep=1)
         self._lowest = math.inf
         if int(state.step) == 0:
             self._checkpoints.delete_after(0)  # left over from a deleted run
         elif self._checkpoints.latest is not None:
             try:
-                self._checkpoints.restore(state, parallel.replicated_sharding())
+                self._checkpoints.restore(state)
                 self._lowest = self._checkpoints.metadata().get("fid", math.inf)
             except DamagedError:
                 self._checkpoints.set_aside("the best of later steps will be kept")
@@ -341,7 +350,7 @@ class BestCheckpoint:
         self, samples: np.ndarray, state: TrainState, metadata: dict[str, Any]
     ) -> dict[str, float]:
         """The scores of samples of this state, which is saved if it is the best."""
-        scores = self._score(samples)
+        scores = distributed.from_first(self._score(samples) if self._score else None)
         if scores["fid"] < self._lowest:
             self._lowest = scores["fid"]
             self._checkpoints.delete_after(int(state.step))  # Orbax keeps the newest
@@ -351,28 +360,3 @@ class BestCheckpoint:
     def close(self) -> None:
         """Waits for pending writes."""
         self._checkpoints.close()
-
-
-class StopSignal:
-    """On SIGTERM or SIGINT the loop saves a checkpoint and ends; a second one exits."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> "StopSignal":
-        for number in (signal.SIGTERM, signal.SIGINT):
-            try:
-                self._before[number] = signal.signal(number, self._handle)
-            except ValueError:  # signals can only be handled in the main thread
-                break
-        return self
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-
-    def __exit__(self, *exc: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)

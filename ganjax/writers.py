@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -92,47 +92,33 @@ class TensorBoardWriter:
         self._file.flush()
 
 
-class Writer:
-    """Averages metrics over steps and records them.
+class Meter:
+    """Sums the metrics of a run and stops it when they are not finite; records nothing.
 
     Reading a metric waits for the device, so the metrics of a call are read while the
     next call runs. The clock counts training only.
 
     Args:
-      workdir: the run's folder; what was recorded there after `step` is removed.
+      workdir: the run's folder.
       step: the step at which training starts.
       num_steps: the last step.
       batch_size: images per step.
     """
 
     def __init__(self, workdir: Path, step: int, num_steps: int, batch_size: int):
-        from tqdm import tqdm
-
         self.workdir, self.step, self.first_step = workdir, step, step
         self.num_steps, self.batch_size = num_steps, batch_size
-        for folder in (workdir, workdir / "samples"):
-            remove_scratch(folder)
-        self.jsonl = workdir / "metrics.jsonl"
-        rows = [r for r in read_jsonl(self.jsonl) if r.get("step", math.inf) <= step]
-        write_text(self.jsonl, "".join(json.dumps(row) + "\n" for row in rows))
-        for frame_step, file in self.frames().items():
-            if frame_step > step:
-                file.unlink()
-        self.board = TensorBoardWriter(workdir, step)
-        self.bar = tqdm(total=num_steps, initial=step, unit="step", mininterval=1)
-        self._watch = Watch(step)
         self._pending: tuple[int, int, dict[str, jax.Array]] | None = None
         self._sums: dict[str, float] = {}
         self._published = step
         self._clock = time.perf_counter()
         self._seconds = self._total_seconds = 0.0  # of training: since publish; in all
 
-    def __enter__(self) -> "Writer":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.bar.close()
-        self.board.close()
+        pass
 
     def add(self, step: int, n: int, metrics: dict[str, jax.Array]) -> None:
         """Takes the sums of the metrics of n steps that end at `step`.
@@ -165,7 +151,6 @@ class Writer:
             raise Diverged(f"{name} is {values[name]}{norms}", self.step)
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
-        self.bar.update(n)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -176,6 +161,55 @@ class Writer:
             yield
         finally:
             self._clock = time.perf_counter()
+
+    def publish(self, step: int) -> None:
+        """Starts new sums."""
+        self.flush()
+        self._total_seconds += self._seconds
+        self._published, self._sums, self._seconds = step, {}, 0.0
+
+    def scores(self, step: int, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def samples(self, step: int, image: np.ndarray, real: np.ndarray) -> None:
+        """Nothing."""
+
+    def finish(self, data: str) -> None:
+        """Waits for the last call."""
+        self.flush()
+
+
+class Writer(Meter):
+    """Also records them, with samples and scores: what the first process does.
+
+    What was recorded in `workdir` after `step` is removed.
+    """
+
+    def __init__(self, workdir: Path, step: int, num_steps: int, batch_size: int):
+        from tqdm import tqdm
+
+        super().__init__(workdir, step, num_steps, batch_size)
+        for folder in (workdir, workdir / "samples"):
+            remove_scratch(folder)
+        self.jsonl = workdir / "metrics.jsonl"
+        rows = [r for r in read_jsonl(self.jsonl) if r.get("step", math.inf) <= step]
+        write_text(self.jsonl, "".join(json.dumps(row) + "\n" for row in rows))
+        for frame_step, file in self.frames().items():
+            if frame_step > step:
+                file.unlink()
+        self.board = TensorBoardWriter(workdir, step)
+        self.bar = tqdm(total=num_steps, initial=step, unit="step", mininterval=1)
+        self._watch = Watch(step)
+        self._clock = time.perf_counter()
+
+    def __exit__(self, *exc: object) -> None:
+        self.bar.close()
+        self.board.close()
+
+    def flush(self) -> None:
+        step = self.step
+        super().flush()
+        self.bar.update(self.step - step)
 
     def publish(self, step: int) -> None:
         """Records the mean of every metric since the last call."""
@@ -194,8 +228,7 @@ class Writer:
                 if metric in row
             ]
             self.bar.set_postfix_str(", ".join(shown), refresh=False)
-            self._total_seconds += self._seconds
-            self._published, self._sums, self._seconds = step, {}, 0.0
+        super().publish(step)
 
     def scores(self, step: int, values: Mapping[str, float]) -> None:
         """Records the scores of an evaluation."""

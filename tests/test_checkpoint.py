@@ -31,8 +31,7 @@ def saved(tmp_path):
 
 def restore(gan, folder):
     with contextlib.closing(Checkpoints(folder)) as checkpoints:
-        like, sharding = abstract_state(gan), parallel.replicated_sharding()
-        return checkpoints.restore(like, sharding)
+        return checkpoints.restore(abstract_state(gan))
 
 
 def test_restoring_gives_the_state_bit_for_bit(saved):

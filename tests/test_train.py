@@ -211,7 +211,7 @@ def test_divergence_is_never_checkpointed(config, tmp_path, mnist):
     train.train_and_evaluate(config(num_steps=10), workdir)
     checkpoints = Checkpoints(workdir)
     gan = ganjax.make_gan(config())
-    state = checkpoints.restore(abstract_state(gan), parallel.replicated_sharding())
+    state = checkpoints.restore(abstract_state(gan))
     poisoned = state.replace(
         step=state.step + 1,
         g=state.g.replace(params=jax.tree.map(lambda x: x * math.nan, state.g.params)),
