@@ -55,7 +55,7 @@ def job(tmp_path_factory):
     for i, image in enumerate(images):
         Image.fromarray(image).save(folder / "images" / f"{i}.png")
 
-    def start(workdir, processes, devices, num_steps, signals=None):
+    def start(workdir, processes, devices, num_steps, signals=None, slurm=False):
         port = 20_000 + os.getpid() % 10_000
         children = []
         for i in range(processes):
@@ -65,7 +65,17 @@ def job(tmp_path_factory):
                 f"--config.num_steps={num_steps}",
                 f"--workdir={workdir}",
             ]
-            if processes > 1:
+            variables = {}
+            if slurm:
+                flags.append("--coordinator=auto")
+                variables = {
+                    "SLURM_JOB_ID": str(os.getpid()),  # JAX derives the port from it
+                    "SLURM_STEP_NODELIST": "localhost",
+                    "SLURM_NTASKS": str(processes),
+                    "SLURM_PROCID": str(i),
+                    "SLURM_LOCALID": str(i),
+                }
+            elif processes > 1:
                 flags += [
                     f"--coordinator=127.0.0.1:{port}",
                     f"--num_processes={processes}",
@@ -83,6 +93,7 @@ def job(tmp_path_factory):
                     cwd=ROOT,
                     env={
                         **os.environ,
+                        **variables,
                         "XLA_FLAGS": xla_flags,
                         "PYTHONPATH": str(ROOT / "tests"),
                     },
@@ -135,9 +146,9 @@ def test_all_end_when_one_is_lost_and_the_restarted_job_resumes(job, tmp_path):
     killed = {1: (signal.SIGKILL, 4)}  # after the call for steps 7 and 8
     codes, outputs = job(tmp_path, 2, 1, num_steps=10**6, signals=killed)
     assert codes[1] == -signal.SIGKILL and codes[0] != 0
-    # One that gets SIGTERM stops both, at the same step.
+    # One that gets SIGTERM stops both, at the same step. This time as Slurm starts them.
     terminated = {1: (signal.SIGTERM, 3)}
-    codes, outputs = job(tmp_path, 2, 1, num_steps=10**6, signals=terminated)
+    codes, outputs = job(tmp_path, 2, 1, 10**6, signals=terminated, slurm=True)
     assert codes == [0, 0], outputs
     text = outputs[0][0]
     first = int(text.split("resuming from step ")[1].split()[0])
