@@ -1,0 +1,168 @@
+"""Arrays that stay on disk: rows of an array_record file, read when they are indexed.
+
+`stored` keeps a data set whose images are too many for memory: `images.array_record`
+with the bytes of one image per record, `test_images.array_record`, labels as .npy, and
+`identity.json`.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ganjax.data.dataset import Dataset, Identity, Records, make_arrays_dataset
+from ganjax.errors import UserError
+from ganjax.files import write_folder
+
+OPTIONS = "group_size:1,uncompressed"  # for random access
+READ_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
+RECORD_ERRORS = (OSError, RuntimeError)  # array_record raises the second
+IMAGES = {"train": "images.array_record", "test": "test_images.array_record"}
+LABELS = {"train": "labels.npy", "test": "test_labels.npy"}
+
+Put = Callable[[str, np.ndarray], None]  # writes an image of "train" or of "test"
+Labels = dict[str, np.ndarray]  # int32 [N] of "train" and [M] of "test"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What stored records were made from; others are made if the key differs."""
+
+    name: str
+    source: str  # for messages
+    key: str
+    manual: dict[str, str] = field(default_factory=dict)  # sha256 of original files
+
+
+def stored(
+    folder: Path, origin: Origin, shape: tuple[int, ...], make: Callable[[Put], Labels]
+) -> Dataset:
+    """The data set in `folder`; `make` writes it if it is not there or is out of date.
+
+    Args:
+      folder: of the records.
+      origin: what they are made from.
+      shape: of an image, uint8.
+      make: calls its argument with every image, and returns the labels of each split.
+
+    Raises:
+      UserError: the folder can't be written, e.g. since the disk is full.
+    """
+    dataset = _read(folder, origin, shape)
+    if dataset is not None:
+        return dataset
+    try:
+        with write_folder(folder) as new:
+            labels = _write_images(new, make)
+            for split, file in LABELS.items():
+                np.save(new / file, labels[split])
+            identity = _open(new, origin, shape).identity  # reads all that was written
+            content = {"key": origin.key, "stamps": _stamps(new)}
+            text = json.dumps(content | {"identity": identity.to_dict()}, indent=2)
+            (new / "identity.json").write_text(text)
+    except RECORD_ERRORS as error:
+        raise UserError(
+            f"config.data.data_dir={str(folder.parents[1])!r}: expected a folder with "
+            f"space for the decoded images, got {_line(error)}"
+        ) from error
+    return _open(folder, origin, shape, identity)
+
+
+def open_records(path: Path, shape: tuple[int, ...]) -> Records:
+    """The rows uint8 [N, *shape] of an array_record file.
+
+    Raises:
+      RuntimeError: the file is damaged. Reading a damaged record is a UserError.
+    """
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    # Several threads may use one reader; it reads the records of a list in parallel.
+    reader = ArrayRecordReader(str(path), READ_OPTIONS, file_reader_buffer_size=2**15)
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        try:
+            content = b"".join(reader.read(rows.tolist()) if len(rows) else ())
+            return np.frombuffer(content, np.uint8).reshape(len(rows), *shape)
+        except (RuntimeError, ValueError) as error:
+            raise UserError(
+                f"{path} is damaged ({_line(error)}): delete its folder, and the same "
+                "command makes it again"
+            ) from error
+
+    return Records((reader.num_records(), *shape), np.dtype(np.uint8), read)
+
+
+def _read(folder: Path, origin: Origin, shape: tuple[int, ...]) -> Dataset | None:
+    if not folder.exists():
+        return None
+    try:
+        content = json.loads((folder / "identity.json").read_text())
+        if content["key"] != origin.key:
+            print(f"{folder} is out of date: decoding again", file=sys.stderr)
+            return None
+        identity = Identity(**content["identity"])
+        # Files with their old size and time are not read in full before training;
+        # each record has a checksum of its own.
+        unchanged = content["stamps"] == _stamps(folder)
+        dataset = _open(folder, origin, shape, identity if unchanged else None)
+        lengths = [len(x["images"]) for x in (dataset.train, dataset.test)]
+        if dataset.identity == identity and lengths == [
+            identity.num_train,
+            identity.num_test,
+        ]:
+            return dataset
+    except Exception:  # NumPy, JSON and array_record raise errors of many types
+        pass
+    print(f"{folder} is damaged: decoding again", file=sys.stderr, flush=True)
+    return None
+
+
+def _write_images(folder: Path, make: Callable[[Put], Labels]) -> Labels:
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    writers = {
+        split: ArrayRecordWriter(str(folder / file), OPTIONS)
+        for split, file in IMAGES.items()
+    }
+
+    def put(split: str, image: np.ndarray) -> None:
+        writers[split].write(image.tobytes())
+
+    try:
+        return make(put)
+    finally:
+        for writer in writers.values():
+            writer.close()
+
+
+def _open(
+    folder: Path,
+    origin: Origin,
+    shape: tuple[int, ...],
+    identity: Identity | None = None,
+) -> Dataset:
+    """The data set in a folder; without an identity all of it is read and hashed."""
+    train, test = (
+        {
+            "images": open_records(folder / IMAGES[split], shape),
+            "labels": np.load(folder / LABELS[split]),
+        }
+        for split in ("train", "test")
+    )
+    if identity is not None:
+        return Dataset(train, test, identity)
+    about = {"name": origin.name, "source": origin.source}
+    return make_arrays_dataset(train, test, **about, manual=origin.manual)
+
+
+def _stamps(folder: Path) -> dict[str, list[int]]:
+    """Size and time of every file of arrays."""
+    stats = {f: (folder / f).stat() for f in (*IMAGES.values(), *LABELS.values())}
+    return {f: [stat.st_size, stat.st_mtime_ns] for f, stat in stats.items()}
+
+
+def _line(error: object) -> str:
+    return " ".join(str(error).split())[:120]
