@@ -5,9 +5,10 @@ with the bytes of one image per record, `test_images.array_record`, labels as .n
 `identity.json`.
 """
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,6 +72,15 @@ def stored(
     return _open(folder, origin, shape, identity)
 
 
+@contextlib.contextmanager
+def record_writer(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
+    """A function that appends an array as a record to a new array_record file."""
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    with contextlib.closing(ArrayRecordWriter(str(path), OPTIONS)) as writer:
+        yield lambda array: writer.write(array.tobytes())
+
+
 def open_records(path: Path, shape: tuple[int, ...]) -> Records:
     """The rows uint8 [N, *shape] of an array_record file.
 
@@ -121,21 +131,12 @@ def _read(folder: Path, origin: Origin, shape: tuple[int, ...]) -> Dataset | Non
 
 
 def _write_images(folder: Path, make: Callable[[Put], Labels]) -> Labels:
-    from array_record.python.array_record_module import ArrayRecordWriter
-
-    writers = {
-        split: ArrayRecordWriter(str(folder / file), OPTIONS)
-        for split, file in IMAGES.items()
-    }
-
-    def put(split: str, image: np.ndarray) -> None:
-        writers[split].write(image.tobytes())
-
-    try:
-        return make(put)
-    finally:
-        for writer in writers.values():
-            writer.close()
+    with (
+        record_writer(folder / IMAGES["train"]) as train,
+        record_writer(folder / IMAGES["test"]) as test,
+    ):
+        writers = {"train": train, "test": test}
+        return make(lambda split, image: writers[split](image))
 
 
 def _open(
