@@ -6,8 +6,8 @@ Command: python -m experiments.streaming [--rounds 10] [--steps 200] [--gigabyte
    from a record file, in alternating rounds of `steps` steps in one process. Prints the
    seconds of each and the ratio, whose median is the answer.
 2. Memory: configs/image_folder.py is trained for `memory-steps` steps on a made-up data
-   set of `gigabytes`, a record file of 1,000 images that repeats, and on 64 images, each
-   in a process of its own. Prints the peak resident memory of both.
+   set of `gigabytes`, a record file of 1,000 images that repeats, and on 64 images, in
+   processes of their own. Prints the peak resident memory of both.
 """
 
 import argparse

@@ -1,11 +1,13 @@
 """Data that are read while training: the same results as with resident data."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from helpers import ROOT, assert_identical, run_python, small_config
 
 import ganjax
-from ganjax import data, stream, train
+from ganjax import data, evaluate, stream, train
 from ganjax.data import Records
 
 NUM = 90
@@ -198,3 +200,16 @@ def test_evaluation_reads_evenly_spaced_examples(arrays):
     whole = dataset.in_memory()
     np.testing.assert_array_equal(whole.train["images"], images)
     assert whole.in_memory(20) is whole
+
+
+def test_the_classifier_of_records_is_that_of_the_images(arrays, monkeypatch):
+    given = []
+    monkeypatch.setattr(evaluate.metrics, "load_classifier", lambda *x: given.append(x))
+    for images in (arrays[0], Source(arrays[0]).records):
+        evaluate.load_classifier(make_data(images, arrays[1]))
+    for a, b in zip(*given, strict=True):
+        np.testing.assert_array_equal(a, b)
+    large = Records((10**7, 64, 64, 3), np.dtype(np.uint8), None)  # reads nothing
+    dataset = dataclasses.replace(make_data(*arrays), train={"images": large})
+    with pytest.raises(ganjax.UserError, match="expected uint8 images of 28x28"):
+        evaluate.load_classifier(dataset)

@@ -14,7 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ganjax.data.dataset import Dataset, Identity, Records, make_arrays_dataset
+from ganjax.data.dataset import (
+    Array,
+    Dataset,
+    Identity,
+    Records,
+    make_arrays_dataset,
+)
 from ganjax.errors import UserError
 from ganjax.files import write_folder
 
@@ -52,7 +58,7 @@ def stored(
     Raises:
       UserError: the folder can't be written, e.g. since the disk is full.
     """
-    dataset = _read(folder, origin, shape)
+    dataset = _read(folder, origin.key, shape)
     if dataset is not None:
         return dataset
     try:
@@ -60,16 +66,25 @@ def stored(
             labels = _write_images(new, make)
             for split, file in LABELS.items():
                 np.save(new / file, labels[split])
-            identity = _open(new, origin, shape).identity  # reads all that was written
-            content = {"key": origin.key, "stamps": _stamps(new)}
-            text = json.dumps(content | {"identity": identity.to_dict()}, indent=2)
-            (new / "identity.json").write_text(text)
+            # Reads and hashes all that was written.
+            written = make_arrays_dataset(
+                *_open(new, shape),
+                name=origin.name,
+                source=origin.source,
+                manual=origin.manual,
+            )
+            content = {
+                "key": origin.key,
+                "stamps": _stamps(new),
+                "identity": written.identity.to_dict(),
+            }
+            (new / "identity.json").write_text(json.dumps(content, indent=2))
     except RECORD_ERRORS as error:
         raise UserError(
             f"config.data.data_dir={str(folder.parents[1])!r}: expected a folder with "
             f"space for the decoded images, got {_line(error)}"
         ) from error
-    return _open(folder, origin, shape, identity)
+    return Dataset(*_open(folder, shape), written.identity)
 
 
 @contextlib.contextmanager
@@ -105,29 +120,36 @@ def open_records(path: Path, shape: tuple[int, ...]) -> Records:
     return Records((reader.num_records(), *shape), np.dtype(np.uint8), read)
 
 
-def _read(folder: Path, origin: Origin, shape: tuple[int, ...]) -> Dataset | None:
+def _read(folder: Path, key: str, shape: tuple[int, ...]) -> Dataset | None:
     if not folder.exists():
         return None
     try:
         content = json.loads((folder / "identity.json").read_text())
-        if content["key"] != origin.key:
+        if content["key"] != key:
             print(f"{folder} is out of date: decoding again", file=sys.stderr)
             return None
-        identity = Identity(**content["identity"])
-        # Files with their old size and time are not read in full before training;
-        # each record has a checksum of its own.
-        unchanged = content["stamps"] == _stamps(folder)
-        dataset = _open(folder, origin, shape, identity if unchanged else None)
-        lengths = [len(x["images"]) for x in (dataset.train, dataset.test)]
-        if dataset.identity == identity and lengths == [
-            identity.num_train,
-            identity.num_test,
-        ]:
+        dataset = Dataset(*_open(folder, shape), Identity(**content["identity"]))
+        if _is_whole(dataset, content["stamps"] == _stamps(folder)):
             return dataset
     except Exception:  # NumPy, JSON and array_record raise errors of many types
         pass
     print(f"{folder} is damaged: decoding again", file=sys.stderr, flush=True)
     return None
+
+
+def _is_whole(dataset: Dataset, unchanged: bool) -> bool:
+    """Whether a data set is that of its identity.
+
+    Files with their old sizes and times are not read in full: each record has a
+    checksum, which is compared when it is read.
+    """
+    expected = dataset.identity
+    if not unchanged:
+        arrays = dataset.train, dataset.test
+        found = make_arrays_dataset(*arrays, name="", source="").identity
+        return found.sha256 == expected.sha256
+    lengths = [len(x["images"]) for x in (dataset.train, dataset.test)]
+    return lengths == [expected.num_train, expected.num_test]
 
 
 def _write_images(folder: Path, make: Callable[[Put], Labels]) -> Labels:
@@ -140,12 +162,9 @@ def _write_images(folder: Path, make: Callable[[Put], Labels]) -> Labels:
 
 
 def _open(
-    folder: Path,
-    origin: Origin,
-    shape: tuple[int, ...],
-    identity: Identity | None = None,
-) -> Dataset:
-    """The data set in a folder; without an identity all of it is read and hashed."""
+    folder: Path, shape: tuple[int, ...]
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The training and the test arrays."""
     train, test = (
         {
             "images": open_records(folder / IMAGES[split], shape),
@@ -153,10 +172,7 @@ def _open(
         }
         for split in ("train", "test")
     )
-    if identity is not None:
-        return Dataset(train, test, identity)
-    about = {"name": origin.name, "source": origin.source}
-    return make_arrays_dataset(train, test, **about, manual=origin.manual)
+    return train, test
 
 
 def _stamps(folder: Path) -> dict[str, list[int]]:
