@@ -49,7 +49,7 @@ def evaluate_run(
     gan, state, metadata = load_run(workdir)
     dataset = load_data(metadata, data_options)
     print(f"step {int(state.step)} of {workdir}")
-    evaluation = gan.evaluate(state.g_ema, dataset, num, seed)
+    evaluation = gan.evaluate(state.g_ema, dataset.in_memory(), num, seed)
     if evaluation is not None:
         write_evaluation(evaluation, workdir)
         return
@@ -155,7 +155,7 @@ def report(
     `samples` are images and their labels. The first `num` are compared with the test
     images and, if there are more, all of them with the training images.
     """
-    classifier = load_classifier(dataset)
+    classifier, dataset = load_classifier(dataset), dataset.in_memory()
     suite = suite_for(dataset) + ((parzen_metric,) if parzen else ())
     real = metrics.extract_real(classifier, dataset.train, dataset.test)
     fake = metrics.extract(classifier, *samples)
@@ -205,8 +205,9 @@ def load_classifier(dataset: Dataset) -> Params:
             "28x28 pixels in two to ten classes, which the metrics' classifier needs; "
             "to train without metrics, pass --config.evaluate_every=0"
         )
+    train, sha256 = dataset.in_memory().train, dataset.identity.sha256
+    images, labels = train["images"], train["labels"]
     first = labels if labels.ndim == 1 else labels[:, 0]
-    sha256 = dataset.identity.sha256
     return metrics.load_classifier(images[..., :1], first, sha256)
 
 
@@ -216,6 +217,7 @@ def make_scorer(dataset: Dataset) -> Callable[[np.ndarray], dict[str, float]]:
     Of stacked digits, the number of "modes" found instead of "is".
     """
     classifier, suite = load_classifier(dataset), suite_for(dataset)
+    dataset = dataset.in_memory()
     real = metrics.extract(classifier, dataset.test["images"])
     data = class_histogram(dataset.train["labels"])
 

@@ -118,7 +118,7 @@ class Gan(abc.ABC):
 
     @abc.abstractmethod
     def examples(self, dataset: Dataset) -> Batch:
-        """The training data, arrays [N, ...]; a batch has B of their rows.
+        """The training data, arrays or `Records` [N, ...]; a batch has B of their rows.
 
         Raises:
           UserError: these are not data for this GAN.

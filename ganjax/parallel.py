@@ -1,8 +1,9 @@
 """The only file that says pmap: training chunks over all devices of all processes.
 
 State and data are replicated, batch indices are sharded. Each device gathers its part
-of every batch from its own copy of the data, and the steps average over the axis. Each
-process passes what its own devices need (ganjax/distributed.py).
+of every batch from its own copy of the data, and the steps average over the axis. Of
+data that are streamed, a device has only its parts of the next batches. Each process
+passes what its own devices need (ganjax/distributed.py).
 """
 
 from collections.abc import Callable
@@ -37,6 +38,12 @@ def replicate(tree: PyTree) -> PyTree:
     return jax.device_put(jax.tree.map(own, tree), replicated_sharding())
 
 
+def shard(tree: PyTree) -> PyTree:
+    """Puts row i of every array [devices, ...] on the i-th local device."""
+    mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
+
+
 def check_batch_size(batch_size: int) -> None:
     """Checks that the batch size is divisible by the number of devices.
 
@@ -64,27 +71,39 @@ def steps_per_call(gan: Gan) -> int:
     return 1 if "conv_general_dilated" in str(program) else 10
 
 
+def local_columns(indices: np.ndarray) -> np.ndarray:
+    """The part of batches [n, k, B] that is for the devices of this process.
+
+    pmap's devices are in the order of the processes.
+    """
+    num = indices.shape[-1] // jax.process_count()
+    start = jax.process_index() * num
+    return indices[..., start : start + num]
+
+
 def shard_indices(indices: np.ndarray, chunk: int) -> np.ndarray:
-    """int32 [n, k, B] -> [local devices, chunk, k, B / devices], padded to `chunk`."""
-    devices, local = jax.device_count(), jax.local_device_count()
+    """int32 [n, k, B] -> [devices, chunk, k, B / devices], padded from n to `chunk`.
+
+    B are the columns of this process, and the devices are its own.
+    """
+    devices = jax.local_device_count()
     n, k, batch = indices.shape
     padded = np.zeros((chunk, k, batch), np.int32)
     padded[:n] = indices
     parts = padded.reshape(chunk, k, devices, batch // devices)
-    first = jax.process_index() * local  # pmap's devices are in the order of processes
-    parts = parts.transpose(2, 0, 1, 3)[first : first + local]
-    return np.ascontiguousarray(parts)
+    return np.ascontiguousarray(parts.transpose(2, 0, 1, 3))
 
 
-def make_train_chunk(gan: Gan, chunk: int) -> TrainChunk:
+def make_train_chunk(gan: Gan, chunk: int, streamed: bool = False) -> TrainChunk:
     """Up to `chunk` training steps in one device call.
 
     Returns:
       `(state, data, indices, n) -> (state, metrics)`. `state` is donated; `data` is a
-      pytree of arrays [N, ...]; `indices` comes from `shard_indices`, and its first `n`
-      rows are trained on. Metrics are sums over the n steps. Since n is an argument,
-      one program serves every n and results don't depend on how steps are grouped; a
-      call with n = 0 compiles and trains nothing.
+      pytree of arrays [N, ...], copied to each device, or if `streamed` [devices, N,
+      ...], where each device has its own; `indices` comes from `shard_indices`, and its
+      first `n` rows are trained on. Metrics are sums over the n steps. Since n is an
+      argument, one program serves every n and results don't depend on how steps are
+      grouped; a call with n = 0 compiles and trains nothing.
     """
     gan = gan.on_axis(AXIS)
 
@@ -112,7 +131,7 @@ def make_train_chunk(gan: Gan, chunk: int) -> TrainChunk:
     pmapped = jax.pmap(
         run,
         axis_name=AXIS,
-        in_axes=(None, None, None, 0),
+        in_axes=(None, 0 if streamed else None, None, 0),
         out_axes=(None, None),
         donate_argnums=0,
     )

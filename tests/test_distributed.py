@@ -12,7 +12,7 @@ from helpers import ROOT, assert_close, small_config
 from PIL import Image
 
 import ganjax
-from ganjax import distributed, parallel
+from ganjax import distributed
 from ganjax.writers import read_jsonl
 
 CONFIG = """
@@ -56,12 +56,16 @@ def job(tmp_path_factory):
         Image.fromarray(image).save(folder / "images" / f"{i}.png")
 
     def start(workdir, processes, devices, num_steps, signals=None, slurm=False):
+        # Data are streamed to several processes, and resident in one.
+        budget = 0 if processes > 1 else 1024
         port = 20_000 + os.getpid() % 10_000
         children = []
         for i in range(processes):
             flags = [
                 f"--config={folder / 'config.py'}",
                 f"--config.data.manual_dir={folder / 'images'}",
+                f"--config.data.data_dir={folder}",
+                f"--config.data.device_budget_mb={budget}",
                 f"--config.num_steps={num_steps}",
                 f"--workdir={workdir}",
             ]
@@ -146,7 +150,7 @@ def test_all_end_when_one_is_lost_and_the_restarted_job_resumes(job, tmp_path):
     killed = {1: (signal.SIGKILL, 4)}  # after the call for steps 7 and 8
     codes, outputs = job(tmp_path, 2, 1, num_steps=10**6, signals=killed)
     assert codes[1] == -signal.SIGKILL and codes[0] != 0
-    # One that gets SIGTERM stops both, at the same step. This time as Slurm starts them.
+    # One that gets SIGTERM stops both, at the same step; as Slurm starts them.
     terminated = {1: (signal.SIGTERM, 3)}
     codes, outputs = job(tmp_path, 2, 1, 10**6, signals=terminated, slurm=True)
     assert codes == [0, 0], outputs
@@ -155,17 +159,6 @@ def test_all_end_when_one_is_lost_and_the_restarted_job_resumes(job, tmp_path):
     assert first in (4, 8)  # the checkpoint of step 8 may not have been complete
     assert f"stopped; the same command resumes: step {first + 6}/" in text
     assert int(ganjax.load_run(tmp_path)[1].step) == first + 6
-
-
-def test_a_process_takes_its_own_part_of_a_batch(monkeypatch):
-    rows = np.arange(8).reshape(1, 1, 8)
-    monkeypatch.setattr(jax, "device_count", lambda: 4)
-    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
-    parts = []
-    for i in range(2):
-        monkeypatch.setattr(jax, "process_index", lambda i=i: i)
-        parts.append(parallel.shard_indices(rows, 1).ravel().tolist())
-    assert parts == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
 def test_configs_and_data_must_be_the_same_in_all_processes(monkeypatch):

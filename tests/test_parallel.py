@@ -1,5 +1,6 @@
 """The choice of steps per call, and the division of batches over devices."""
 
+import jax
 import numpy as np
 import pytest
 from helpers import small_config
@@ -21,6 +22,16 @@ def test_devices_get_consecutive_parts_of_each_batch():
     np.testing.assert_array_equal(parts[0, :2], indices[..., :2])
     np.testing.assert_array_equal(parts[1, :2], indices[..., 2:])
     assert (parts[:, 2:] == 0).all()  # padding
+
+
+def test_each_process_has_its_columns_of_a_batch(monkeypatch):
+    indices = np.arange(2 * 3 * 12).reshape(2, 3, 12)
+    np.testing.assert_array_equal(parallel.local_columns(indices), indices)
+    monkeypatch.setattr(jax, "process_count", lambda: 3)
+    for process, columns in enumerate((slice(0, 4), slice(4, 8), slice(8, 12))):
+        monkeypatch.setattr(jax, "process_index", lambda process=process: process)
+        expected = indices[:, :, columns]
+        np.testing.assert_array_equal(parallel.local_columns(indices), expected)
 
 
 def test_batch_must_divide_evenly():

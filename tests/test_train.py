@@ -233,8 +233,8 @@ def poison(monkeypatch, calls):
     """Makes the metrics of these calls of the training program NaN; counts from 1."""
     make, count = parallel.make_train_chunk, itertools.count()
 
-    def make_poisoned(gan, chunk):
-        run = make(gan, chunk)
+    def make_poisoned(*program):
+        run = make(*program)
 
         def poisoned(*args):
             state, metrics = run(*args)

@@ -1,4 +1,4 @@
-"""Data sets as plain arrays in memory, and the arithmetic of batch indices.
+"""Data sets as arrays, in memory or in files, and the arithmetic of batch indices.
 
 `load` asks the source of that name in `SOURCES`. Any other name is one of TensorFlow
 Datasets (TFDS): decoded arrays cached by an earlier run, else what TFDS has prepared,
@@ -24,6 +24,7 @@ from ganjax.data.cache import cached
 from ganjax.data.dataset import DataOptions as DataOptions
 from ganjax.data.dataset import Dataset as Dataset
 from ganjax.data.dataset import Identity as Identity
+from ganjax.data.dataset import Records as Records
 from ganjax.data.dataset import make_arrays_dataset as make_arrays_dataset
 from ganjax.data.dataset import make_dataset as make_dataset
 from ganjax.errors import UserError
@@ -52,7 +53,12 @@ def _from_mnist(
     """A data set that is made of MNIST; with `store` kept for the next time."""
 
     def load_digits(options: DataOptions) -> Dataset:
-        mnist = dataclasses.replace(options, name="mnist", image_shape=(28, 28, 1))
+        mnist = dataclasses.replace(
+            options,
+            name="mnist",
+            image_shape=(28, 28, 1),
+            device_budget_mb=DataOptions.device_budget_mb,  # so that it is in memory
+        )
         digits = load(mnist)
         if not store:
             return make(digits)
@@ -65,7 +71,7 @@ def _from_mnist(
 
 def _tfds_or_fallback(options: DataOptions) -> Dataset:
     manual = tfds.manual_files(options)
-    cache = options.cache_folder(options.name.replace("/", "-").replace(":", "-"))
+    cache = options.cache_folder(options.cache_name())
     try:
         return cached(cache, lambda: tfds.load(options, manual), manual)
     except tfds.Unreachable as error:

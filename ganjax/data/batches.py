@@ -38,6 +38,9 @@ def batch_indices(
     n, k, batch = shape
     start, stop = step * k * batch, (step + n) * k * batch
     epochs = range(start // num_examples, (stop - 1) // num_examples + 1)
-    order = np.concatenate([permutation(seed, e, num_examples) for e in epochs])
-    first = start - epochs[0] * num_examples
-    return order[first : first + stop - start].reshape(shape)
+    parts = []
+    for epoch in epochs:
+        first = epoch * num_examples
+        order = permutation(seed, epoch, num_examples)
+        parts.append(order[max(start - first, 0) : stop - first])
+    return np.concatenate(parts).reshape(shape)

@@ -27,8 +27,9 @@ def cached(
     dataset = _read(folder, manual)
     if dataset is None:
         dataset = make()
-        with contextlib.suppress(OSError):  # a full disk: decode again next time
-            _write(folder, dataset)
+        if not dataset.has_records():  # which are in files already
+            with contextlib.suppress(OSError):  # a full disk: decode again next time
+                _write(folder, dataset)
     return dataset
 
 

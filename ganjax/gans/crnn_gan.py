@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from ganjax import music
 from ganjax.errors import UserError
-from ganjax.gan import Gan, Keys, Metrics, Variables
+from ganjax.gan import Batch, Gan, Keys, Metrics, Variables
 from ganjax.losses import LOSSES, Loss, LossFn, diagnostics
 from ganjax.metrics.music import reference_notes, score_notes
 from ganjax.metrics.types import Evaluation
@@ -84,7 +84,7 @@ class CRnnGan(Gan):
             length=shape[0],
         )
 
-    def examples(self, dataset: Dataset) -> np.ndarray:
+    def examples(self, dataset: Dataset) -> Batch:
         """Notes float32 [N, T, F]."""
         notes = dataset.train.get("notes")
         if notes is None or notes.shape[1:] != (self.length, len(music.FEATURES)):

@@ -13,7 +13,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Key, PyTree
 
 from ganjax.errors import UserError
-from ganjax.gan import Gan, Keys, Metrics, Variables
+from ganjax.gan import Batch, Gan, Keys, Metrics, Variables
 from ganjax.gans.standard import make_network, resolve_conv
 from ganjax.images import grid, shrink_pixels
 from ganjax.losses import LOSSES, Loss, diagnostics
@@ -89,7 +89,7 @@ class SrGan(Gan):
             image_shape=shape,
         )
 
-    def examples(self, dataset: Dataset) -> np.ndarray:
+    def examples(self, dataset: Dataset) -> Batch:
         return dataset.train["images"]
 
     def init(self, key: Key[Array, ""]) -> tuple[Variables, Variables]:
