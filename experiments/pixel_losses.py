@@ -2,7 +2,7 @@
 
 Command: python -m experiments.pixel_losses [--runs runs]
 
-The generators of configs/srgan.py (digits and, without L2, photographs) and of
+The generators of configs/srgan.py (digits and photographs) and of
 configs/text_to_image.py, trained by each loss alone, seed 0. The adversary of SRGAN
 keeps its L1 term. PSNR and SSIM compare with the original image, FID with the test
 images; sharpness is the steepest slope of an image; attributes are the fraction of
@@ -49,7 +49,7 @@ LOSSES: dict[str, dict[str, float]] = {  # overrides of a config
 }
 CONFIGS = {  # config -> losses
     "srgan.py": ("adversary", "L1", "L2"),
-    "srgan.py:photos": ("adversary", "L1"),
+    "srgan.py:photos": ("adversary", "L1", "L2"),
     "text_to_image.py": ("adversary", "L1", "L2"),
 }
 DIGITS, TEXT = "srgan.py", "text_to_image.py"
