@@ -1,6 +1,7 @@
 """Files that are written whole: a reader sees all of a file or none of it."""
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -18,6 +19,17 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+# What to do about an error of the operating system while writing.
+REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it writable",
+    errno.EPERM: "make it writable",
+    errno.ENOENT: "put back what was moved or deleted",
+}
+
+
 def write_file(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Call `write` with an open binary file, then move that file to `path`.
 
@@ -29,12 +41,48 @@ def write_file(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not by tempfile, which makes files that only their owner can read.
     scratch = path.parent / f".{path.name}-{secrets.token_hex(4)}"
+    with errors_named(path):
+        try:
+            with open(scratch, "xb") as file:
+                write(file)
+            os.replace(scratch, path)
+        finally:
+            with contextlib.suppress(OSError):
+                scratch.unlink()
+
+
+@contextlib.contextmanager
+def errors_named(path: Path) -> Iterator[None]:
+    """Adds a path to errors of the operating system, which has none when writing."""
     try:
-        with open(scratch, "xb") as file:
-            write(file)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
+def errors_explained(path: Path) -> Iterator[None]:
+    """Turns an error of the operating system while training in `path` into one line.
+
+    Raises:
+      UserError: the file, the error, and what to do.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise  # not of the operating system
+        raise UserError(
+            f"{error.filename or path}: {error.strerror}{remedy(error.errno)}"
+        ) from error
+
+
+def remedy(number: int | None) -> str:
+    """What to do about an `errno`, the end of a message."""
+    known = f": {REMEDIES[number]}" if number in REMEDIES else ""
+    return f"{known}; the same command resumes from the last complete checkpoint"
 
 
 def remove_scratch(folder: Path) -> None:

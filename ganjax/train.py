@@ -24,7 +24,7 @@ from ganjax.checkpoint import Checkpoints, DamagedError
 from ganjax.config import diff, flatten, to_json
 from ganjax.errors import UserError
 from ganjax.evaluate import make_scorer
-from ganjax.files import lock_folder, make_folder, write_text
+from ganjax.files import errors_explained, lock_folder, make_folder, write_text
 from ganjax.gan import Batch, Gan
 from ganjax.gans import GROUPS, make_gan
 from ganjax.options import Count, PositiveInt, Range, build, option_names
@@ -97,7 +97,7 @@ def train_and_evaluate(
     run = build(Run, {name: config[name] for name in option_names(Run)})
     gan = make_gan(config)
     parallel.check_batch_size(run.batch_size)
-    with lock_folder(make_folder(workdir)):
+    with errors_explained(workdir), lock_folder(make_folder(workdir)):
         if dataset is None:
             options = build(data.DataOptions, config.data.to_dict(), "config.data")
             dataset = data.load(options)

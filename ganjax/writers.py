@@ -17,7 +17,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from ganjax.errors import UserError, printable
-from ganjax.files import remove_scratch, write_text
+from ganjax.files import errors_named, remove_scratch, write_text
 from ganjax.images import save_gif, save_png, side_by_side
 from ganjax.symptoms import Watch
 
@@ -69,7 +69,8 @@ class TensorBoardWriter:
     def __init__(self, folder: Path, step: int):
         # TensorBoard reads the files of a folder in the order of their names.
         name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}"
-        self._file = RecordWriter((folder / name).open("xb"))
+        self._path = folder / name
+        self._file = RecordWriter(self._path.open("xb"))
         self._write(0, file_version="brain.Event:2")
         self._write(step + 1, session_log=SessionLog(status=SessionLog.START))
 
@@ -84,12 +85,14 @@ class TensorBoardWriter:
         self._write(step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
 
     def close(self) -> None:
-        self._file.close()
+        with errors_named(self._path):
+            self._file.close()
 
     def _write(self, step: int, **content: Any) -> None:
         event = Event(wall_time=time.time(), step=step, **content)
-        self._file.write(event.SerializeToString())
-        self._file.flush()
+        with errors_named(self._path):
+            self._file.write(event.SerializeToString())
+            self._file.flush()
 
 
 class Writer:
@@ -169,8 +172,13 @@ class Writer:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Excludes the enclosed block from the timing; flushes first."""
+        """Excludes the enclosed block from the timing; flushes first.
+
+        Raises:
+          FileNotFoundError: the folder was deleted. Who writes next would make another.
+        """
         self.flush()
+        self.jsonl.stat()
         self._seconds += time.perf_counter() - self._clock
         try:
             yield
@@ -251,7 +259,7 @@ class Writer:
             self.bar.write(f"warning: {message}")
 
     def _append(self, step: int, values: Mapping[str, float]) -> None:
-        with self.jsonl.open("a") as file:
+        with errors_named(self.jsonl), self.jsonl.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
 
 
