@@ -5,8 +5,10 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +21,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+DAY = 24 * 60 * 60  # seconds
 # What to do about an error of the operating system while writing.
 REMEDIES = {
     errno.ENOSPC: "free some space",
@@ -85,11 +88,21 @@ def remedy(number: int | None) -> str:
     return f"{known}; the same command resumes from the last complete checkpoint"
 
 
-def remove_scratch(folder: Path) -> None:
-    """Remove what `write_file` left in a folder when its process was killed."""
+def remove_scratch(folder: Path, seconds: float = 0.0) -> None:
+    """Remove what processes that were killed left in a folder, if it is older.
+
+    Where others may be writing, `seconds` is more than a file takes.
+    """
     for path in folder.glob(".*-*"):
-        if re.fullmatch(r"\..+-[0-9a-f]{8}", path.name):
-            path.unlink(missing_ok=True)
+        if not re.fullmatch(r"\..+-[0-9a-f]{8}", path.name):
+            continue
+        with contextlib.suppress(OSError):  # someone else removed it
+            if time.time() - path.lstat().st_mtime < seconds:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -116,13 +129,18 @@ def write_folder(path: Path) -> Iterator[Path]:
       OSError: the folder can't be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        new = Path(scratch) / "new"  # TemporaryDirectory makes a private folder
+    remove_scratch(path.parent, DAY)
+    scratch = path.parent / f".{path.name}-{secrets.token_hex(4)}"
+    scratch.mkdir()
+    try:
+        new = scratch / "new"
         new.mkdir()
         yield new
         if os.path.lexists(path):  # deleted with `scratch`, after the replacement
-            os.replace(path, Path(scratch) / "old")
+            os.replace(path, scratch / "old")
         os.replace(new, path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def make_folder(path: Path, flag: str = "--workdir") -> Path:

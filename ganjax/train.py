@@ -19,7 +19,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 import ganjax
-from ganjax import data, parallel
+from ganjax import data, nans, parallel
 from ganjax.checkpoint import Checkpoints, DamagedError
 from ganjax.config import diff, flatten, to_json
 from ganjax.errors import UserError
@@ -62,6 +62,8 @@ class Run:
     max_rollbacks: Count = 3
     # Training steps in one device call; 0: by back end.
     steps_per_call: Annotated[int, Range(0, 10_000)] = 0
+    # Name the operation that makes the first NaN. Slower: steps run one by one.
+    debug_nans: bool = False
 
     def due(self, cadence: str, step: int) -> bool:
         """Whether a cadence falls on this step."""
@@ -126,7 +128,10 @@ def train(
     best = BestCheckpoint(workdir, dataset, state) if run.evaluate_every else None
 
     chunk = run.steps_per_call or parallel.steps_per_call(gan)
-    train_chunk = parallel.make_train_chunk(gan, chunk)
+    if run.debug_nans:
+        chunk, train_chunk = 1, nans.make_train_chunk(gan)
+    else:
+        train_chunk = parallel.make_train_chunk(gan, chunk)
     train_data = parallel.replicate(examples)
     num_examples = len(jax.tree.leaves(examples)[0])
     real = gan.image(jax.tree.map(lambda x: x[: run.sample_num], examples))

@@ -4,11 +4,10 @@ import contextlib
 import json
 import math
 import socket
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 import numpy as np
@@ -16,9 +15,11 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from ganjax.errors import UserError, printable
-from ganjax.files import errors_named, remove_scratch, write_text
+from ganjax.errors import UserError
+from ganjax.files import errors_named, remove_scratch, write_file
 from ganjax.images import save_gif, save_png, side_by_side
+from ganjax.rows import averaged, evenly_spaced, iterate_jsonl
+from ganjax.rows import read_jsonl as read_jsonl
 from ganjax.symptoms import Watch
 
 # Metric -> TensorBoard tag; other metrics appear under their own names.
@@ -45,6 +46,12 @@ BAR = {
     "d_real": ("D(x)", ".2f"),
     "d_fake": ("D(G(z))", ".2f"),
 }
+
+
+# What curves.png shows, of how many points, and the frames of progress.gif.
+PLOTTED = ("step", "real_loss", "fake_loss", "d_real", "d_fake", "distance")
+MAX_POINTS = 1000
+MAX_FRAMES = 300
 
 
 class Diverged(UserError):
@@ -116,8 +123,7 @@ class Writer:
         for folder in (workdir, workdir / "samples"):
             remove_scratch(folder)
         self.jsonl = workdir / "metrics.jsonl"
-        rows = [r for r in read_jsonl(self.jsonl) if r.get("step", math.inf) <= step]
-        write_text(self.jsonl, "".join(json.dumps(row) + "\n" for row in rows))
+        write_file(self.jsonl, self._copy_rows)
         for frame_step, file in self.frames().items():
             if frame_step > step:
                 file.unlink()
@@ -129,6 +135,12 @@ class Writer:
         self._published = step
         self._clock = time.perf_counter()
         self._seconds = self._total_seconds = 0.0  # of training: since publish; in all
+
+    def _copy_rows(self, file: IO[bytes]) -> None:
+        """Writes the rows up to this step, one at a time: there may be 100,000."""
+        for row in iterate_jsonl(self.jsonl):
+            if row["step"] <= self.first_step:
+                file.write(json.dumps(row).encode() + b"\n")
 
     def __enter__(self) -> "Writer":
         return self
@@ -219,7 +231,8 @@ class Writer:
         As samples/step_XXXXXX.png, samples.png, comparison.png (real data on the left)
         and TensorBoard images.
         """
-        for name in (f"samples/step_{step:06d}.png", "samples.png"):
+        width = max(6, len(str(self.num_steps)))  # names sort by step
+        for name in (f"samples/step_{step:0{width}d}.png", "samples.png"):
             save_png(self.workdir / name, image, scale=2)
         save_png(self.workdir / "comparison.png", side_by_side(real, image), scale=2)
         for name in ("samples", "comparison"):
@@ -237,12 +250,16 @@ class Writer:
 
         self.flush()
         self.bar.close()
-        frames = self.frames()
+        frames = list(self.frames().values())
         if frames:
-            save_gif(self.workdir / "progress.gif", list(frames.values()))
-        rows = [row for row in read_jsonl(self.jsonl) if "real_loss" in row]
+            save_gif(self.workdir / "progress.gif", evenly_spaced(frames, MAX_FRAMES))
+        rows = [
+            {name: row[name] for name in PLOTTED if name in row}
+            for row in iterate_jsonl(self.jsonl)
+            if "real_loss" in row
+        ]
         if rows:
-            plot_curves(self.workdir / "curves.png", rows)
+            plot_curves(self.workdir / "curves.png", averaged(rows, MAX_POINTS))
         images = (self._published - self.first_step) * self.batch_size
         speed = f", {images / self._total_seconds:.0f} images/s" if images else ""
         done = self.step == self.num_steps
@@ -261,31 +278,3 @@ class Writer:
     def _append(self, step: int, values: Mapping[str, float]) -> None:
         with errors_named(self.jsonl), self.jsonl.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
-
-
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON-lines file: an integer "step" and finite numbers.
-
-    Other rows, such as an incomplete one left by a crash, are counted and dropped.
-    """
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    rows = [row for row in map(_parse_row, lines) if row is not None]
-    if len(rows) < len(lines):
-        damaged = len(lines) - len(rows)
-        print(f"{printable(path)}: skipped {damaged} damaged rows", file=sys.stderr)
-    return rows
-
-
-def _parse_row(line: bytes) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(row, dict) or type(row.get("step")) is not int:
-        return None
-    numbers = all(type(x) in (int, float) for x in row.values())
-    return row if numbers and all(map(_is_finite, row.values())) else None
-
-
-def _is_finite(number: float) -> bool:
-    return abs(number) <= sys.float_info.max  # math.isfinite(10**400) is an error
