@@ -2,12 +2,12 @@
 
 Command: python -m experiments.kill [--kills 30] [--seed 0]
 
-A short training of configs/mnist.py is killed by SIGKILL at a random moment of the time
-that an undisturbed one takes, which includes imports, compilation, checkpoints and
-figures. The same command is then repeated until it ends. Every second training is
-evaluated on the way and keeps the best checkpoint. Compared with the undisturbed run
-are the final and the best state, bit for bit, the rows of metrics.jsonl and the scalars
-of TensorBoard; temporary files must be gone. Prints a Markdown table.
+A short training of configs/mnist.py is killed by SIGKILL in each of several phases in
+turn: imports, compilation, steps, each kind of checkpoint and of figure. The moment
+within the phase is random. The same command is then repeated until it ends. Some
+trainings are evaluated on the way and keep the best checkpoint. Compared with the
+undisturbed run are the final and the best state, bit for bit, the rows of metrics.jsonl
+and the scalars of TensorBoard; temporary files must be gone. Prints a Markdown table.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,22 @@ OPTIONS = {
     "evaluate_num": 100,
 }
 MAX_STARTS = 5  # of a command that fails to end
+POLL = 0.002  # seconds
+Reached = Callable[[Path, str], bool]  # by the work folder and the output so far
+# When a phase begins, and how many seconds it takes at most: a kill comes between.
+PHASES: dict[str, tuple[Reached, float]] = {
+    "the best checkpoint": (lambda run, _: writes(run / "best/checkpoints"), 0.1),
+    "a checkpoint": (lambda run, _: writes(run / "checkpoints"), 0.1),
+    "samples": (lambda run, _: writes(run / "samples"), 0.01),
+    "the last checkpoint": (
+        lambda run, _: writes(run / "checkpoints", f"{OPTIONS['num_steps']}*"),
+        0.1,
+    ),
+    "the last figures": (lambda run, _: writes(run, ".curves.png-*"), 0.05),
+    "imports": (lambda *_: True, 2.0),
+    "compilation": (lambda _, output: "data:" in output, 1.0),
+    "steps": (lambda _, output: "training from step" in output, 1.0),
+}
 
 
 def command(workdir: Path, data_dir: Path, options: dict[str, Any]) -> list[str]:
@@ -59,21 +76,31 @@ def start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def run_killed(arguments: list[str], log: Path, seconds: float) -> tuple[str, int]:
-    """Kills a training after some seconds and repeats it until it ends.
+def writes(folder: Path, pattern: str = "*") -> bool:
+    """Whether a file or a checkpoint of that name is being written in a folder."""
+    names = [path.name for path in folder.glob(pattern)]
+    return any(name.startswith(".") or "tmp" in name for name in names)
+
+
+def run_killed(
+    arguments: list[str], log: Path, phase: str, rng: np.random.Generator
+) -> tuple[str, int]:
+    """Kills a training in a phase and repeats it until it ends.
 
     Returns:
       What was killed, and the number of further starts; 0 if none ended without error.
     """
+    reached, longest = PHASES[phase]
+    workdir = Path(arguments[-1].removeprefix("--workdir="))
     process = start(arguments, log)
+    while process.poll() is None and not reached(workdir, log.read_text()):
+        time.sleep(POLL)
     try:
-        process.wait(seconds)
+        process.wait(rng.uniform(0, longest))
         phase = "nothing: it had ended"
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-        phase = "training" if "training from step" in log.read_text() else "the start"
-    workdir = Path(arguments[-1].removeprefix("--workdir="))
     if temporary_files(workdir):
         phase += ", writing files"
     for starts in range(1, MAX_STARTS + 1):
@@ -131,25 +158,24 @@ def study(kills: int, seed: int, folder: Path) -> Counter[tuple[str, str]]:
     rng = np.random.default_rng(seed)
     counts: Counter[tuple[str, str]] = Counter()
     kinds = {"plain": {}, "evaluated": {"evaluate_every": 40}}
-    durations = {}
     for kind, options in kinds.items():
         # Twice: data and programs are cached by the first.
         for name in ("first", "undisturbed"):
             arguments = command(folder / f"{kind}-{name}", folder / "data", options)
-            started = time.perf_counter()
             if start(arguments, folder / f"{kind}.log").wait():
                 sys.exit((folder / f"{kind}.log").read_text())
-            durations[kind] = time.perf_counter() - started
     for number in range(kills):
-        kind = list(kinds)[number % 2]
+        phase = list(PHASES)[number % len(PHASES)]
+        turn = number // len(PHASES)
+        evaluated = phase == "the best checkpoint" or turn % 2
+        kind = "evaluated" if evaluated else "plain"
         workdir, log = folder / str(number), folder / f"{number}.log"
-        seconds = rng.uniform(0, durations[kind])
         arguments = command(workdir, folder / "data", kinds[kind])
-        phase, starts = run_killed(arguments, log, seconds)
+        killed, starts = run_killed(arguments, log, phase, rng)
         found = differences(workdir, folder / f"{kind}-undisturbed") if starts else []
         outcome = ", ".join(found) or ("nothing" if starts else "it does not resume")
-        print(f"kill {number + 1} of {kind} at {seconds:.1f} s: {phase}; {outcome}")
-        counts[phase, outcome] += 1
+        print(f"kill {number + 1} of {kind}: {killed}; {outcome}", flush=True)
+        counts[killed, outcome] += 1
     return counts
 
 

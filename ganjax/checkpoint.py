@@ -6,8 +6,10 @@ restoring. Writing is asynchronous; errors of a write surface at the next one or
 `close`.
 """
 
+import contextlib
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,13 +21,14 @@ from ganjax.damage import (
     array_checksums,
     is_damage,
     json_checksum,
-    late_errors_ignored,
     paths,
     summary,
+    system_error,
+    tracebacks_ignored,
 )
 from ganjax.distributed import barrier, global_sharding, is_first, to_global, to_local
 from ganjax.errors import UserError
-from ganjax.files import unused
+from ganjax.files import remedy, unused
 from ganjax.state import TrainState
 
 T = TypeVar("T")
@@ -62,6 +65,8 @@ class Checkpoints:
                 barrier_sync_key_prefix="-".join(self.folder.parts[-3:-1])
             ),
         )
+        self._tracebacks = tracebacks_ignored()
+        self._tracebacks.__enter__()
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     @property
@@ -89,7 +94,8 @@ class Checkpoints:
             state=ocp.args.StandardSave(to_global(state)),
             metadata=ocp.args.JsonSave(metadata),
         )
-        self._manager.save(step, args=args)
+        with self._write_errors():
+            self._manager.save(step, args=args)
 
     def delete_after(self, step: int) -> None:
         """Deletes the checkpoints after `step`, at which a run will resume."""
@@ -178,7 +184,7 @@ class Checkpoints:
         """
         while (step := self.latest) is not None:
             try:
-                with late_errors_ignored():
+                with tracebacks_ignored():
                     return read(step)
             except (UserError, MemoryError, PermissionError, RuntimeError):
                 raise
@@ -215,18 +221,26 @@ class Checkpoints:
         Raises:
           UserError: one of them failed.
         """
-        try:
+        with self._write_errors():
             self._manager.wait_until_finished()
+
+    @contextlib.contextmanager
+    def _write_errors(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, ValueError) as error:
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited")
+            number, reason = system_error(error)
             raise UserError(
-                f"{self.folder}: the last checkpoint could not be written ({error}); "
-                "earlier ones are intact"
+                f"{self.folder}: a checkpoint could not be written: {reason}"
+                f"{remedy(number)}"
             ) from error
 
     def close(self) -> None:
         """Waits for pending writes and releases the folder."""
         self.wait()
         self._manager.close()
+        self._tracebacks.__exit__(None, None, None)
 
 
 def architecture(state: TrainState) -> list[list[int]]:

@@ -1,7 +1,10 @@
-"""How damaged checkpoints are noticed: by checksums and by errors of reading."""
+"""Damaged checkpoints: checksums, errors of reading, and those of writing."""
 
 import contextlib
+import errno
 import json
+import logging
+import os
 import re
 import sys
 import zlib
@@ -66,19 +69,41 @@ def summary(error: Exception) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-@contextlib.contextmanager
-def late_errors_ignored() -> Iterator[None]:
-    """Keeps TensorStore from printing errors of reads that end after the first error.
+def system_error(error: Exception) -> tuple[int | None, str]:
+    """The `errno` of an error of writing, if there is one, and what happened."""
+    number = error.errno if isinstance(error, OSError) else None
+    text = str(error)  # as TensorStore writes it
+    if code := re.search(r"(?:os_error_code='|OS error )(\d+)", text):
+        number = int(code[1])
+    elif text.startswith("NOT_FOUND"):
+        number = errno.ENOENT
+    return number, summary(error) if number is None else os.strerror(number)
 
-    Each is reported to an event loop that is closed by then, which prints a traceback.
-    After an exception the hook stays, since the number of these reads is unknown.
+
+@contextlib.contextmanager
+def tracebacks_ignored() -> Iterator[None]:
+    """Keeps Orbax and TensorStore from printing tracebacks of errors that they raise.
+
+    Both log an error in each thread. Of the reads or writes that fail after the first
+    error, each is reported to an event loop that is closed by then, which prints a
+    traceback. After an exception nothing is undone, since their number is unknown.
     """
     before = sys.unraisablehook
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
 
     def hook(unraisable: Any) -> None:
         if str(unraisable.exc_value) != "Event loop is closed":
             before(unraisable)
 
+    def not_of_orbax(record: logging.LogRecord) -> bool:
+        where = f"{record.pathname} {record.getMessage()}"
+        return not (record.exc_info and "orbax" in where)
+
     sys.unraisablehook = hook
+    for logger in loggers:
+        logger.addFilter(not_of_orbax)
     yield
-    sys.unraisablehook = before
+    for logger in loggers:
+        logger.removeFilter(not_of_orbax)
+    if sys.unraisablehook is hook:  # not one that stayed
+        sys.unraisablehook = before

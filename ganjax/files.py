@@ -1,11 +1,14 @@
 """Files that are written whole: a reader sees all of a file or none of it."""
 
 import contextlib
+import errno
 import os
 import re
 import secrets
+import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +19,18 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+
+DAY = 24 * 60 * 60  # seconds
+# What to do about an error of the operating system while writing.
+REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it writable",
+    errno.EPERM: "make it writable",
+    errno.ENOENT: "put back what was moved or deleted",
+}
 
 
 def write_file(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -29,19 +44,65 @@ def write_file(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not by tempfile, which makes files that only their owner can read.
     scratch = path.parent / f".{path.name}-{secrets.token_hex(4)}"
+    with errors_named(path):
+        try:
+            with open(scratch, "xb") as file:
+                write(file)
+            os.replace(scratch, path)
+        finally:
+            with contextlib.suppress(OSError):
+                scratch.unlink()
+
+
+@contextlib.contextmanager
+def errors_named(path: Path) -> Iterator[None]:
+    """Adds a path to errors of the operating system, which has none when writing."""
     try:
-        with open(scratch, "xb") as file:
-            write(file)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            error.filename = str(path)
+        raise
 
 
-def remove_scratch(folder: Path) -> None:
-    """Remove what `write_file` left in a folder when its process was killed."""
+@contextlib.contextmanager
+def errors_explained(path: Path) -> Iterator[None]:
+    """Turns an error of the operating system while training in `path` into one line.
+
+    Raises:
+      UserError: the file, the error, and what to do.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise  # not of the operating system
+        raise UserError(
+            f"{error.filename or path}: {error.strerror}{remedy(error.errno)}"
+        ) from error
+
+
+def remedy(number: int | None) -> str:
+    """What to do about an `errno`, the end of a message."""
+    known = f": {REMEDIES[number]}" if number in REMEDIES else ""
+    return f"{known}; the same command resumes from the last complete checkpoint"
+
+
+def remove_scratch(folder: Path, seconds: float = 0.0) -> None:
+    """Remove what processes that were killed left in a folder, if it is older.
+
+    Where others may be writing, `seconds` is more than a file takes.
+    """
     for path in folder.glob(".*-*"):
-        if re.fullmatch(r"\..+-[0-9a-f]{8}", path.name):
-            path.unlink(missing_ok=True)
+        if not re.fullmatch(r"\..+-[0-9a-f]{8}", path.name):
+            continue
+        with contextlib.suppress(OSError):  # someone else removed it
+            if time.time() - path.lstat().st_mtime < seconds:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -68,13 +129,18 @@ def write_folder(path: Path) -> Iterator[Path]:
       OSError: the folder can't be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        new = Path(scratch) / "new"  # TemporaryDirectory makes a private folder
+    remove_scratch(path.parent, DAY)
+    scratch = path.parent / f".{path.name}-{secrets.token_hex(4)}"
+    scratch.mkdir()
+    try:
+        new = scratch / "new"
         new.mkdir()
         yield new
         if os.path.lexists(path):  # deleted with `scratch`, after the replacement
-            os.replace(path, Path(scratch) / "old")
+            os.replace(path, scratch / "old")
         os.replace(new, path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def make_folder(path: Path, flag: str = "--workdir") -> Path:

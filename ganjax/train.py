@@ -1,39 +1,35 @@
-"""Builds a run, restores it, and owns the training loop."""
+"""Builds a run and owns the training loop."""
 
 import contextlib
 import importlib.metadata
 import itertools
 import json
-import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
 import ganjax
-from ganjax import data, distributed, parallel
-from ganjax.checkpoint import Checkpoints, DamagedError
-from ganjax.config import diff, flatten, to_json
+from ganjax import data, distributed, nans, parallel
+from ganjax.checkpoint import Checkpoints
+from ganjax.config import to_json
 from ganjax.distributed import StopSignal, is_first
 from ganjax.errors import UserError
-from ganjax.evaluate import make_scorer
-from ganjax.files import lock_folder, make_folder, write_text
+from ganjax.files import errors_explained, lock_folder, make_folder, write_text
 from ganjax.gan import Batch, Gan
-from ganjax.gans import GROUPS, make_gan
+from ganjax.gans import make_gan
+from ganjax.meter import Diverged, Meter
 from ganjax.options import Count, PositiveInt, Range, build, option_names
+from ganjax.resume import BestCheckpoint, restore_or_init, roll_back, save
 from ganjax.sampling import sample, sample_grid
-from ganjax.state import TrainState, abstract_state, init_state
+from ganjax.state import TrainState
 from ganjax.stream import make_batches
-from ganjax.writers import Diverged, Meter, Writer
+from ganjax.writers import Writer
 
-# Initialization runs once: without optimization it compiles four times as fast.
-INIT_COMPILER_OPTIONS = {"cpu": {"xla_backend_optimization_level": 0}}
 GRID_TAG = 1_000_003  # folded into the seed: every grid has the same noise
 
 
@@ -62,6 +58,8 @@ class Run:
     max_rollbacks: Count = 3
     # Training steps in one device call; 0: by back end.
     steps_per_call: Annotated[int, Range(0, 10_000)] = 0
+    # Name the operation that makes the first NaN. Slower: steps run one by one.
+    debug_nans: bool = False
 
     def due(self, cadence: str, step: int) -> bool:
         """Whether a cadence falls on this step."""
@@ -94,6 +92,7 @@ def train_and_evaluate(
     """
     workdir = Path(workdir).expanduser()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(errors_explained(workdir))
         stack.enter_context(distributed.quiet_unless_first())
         print(describe_devices(), flush=True)
         run = build(Run, {name: config[name] for name in option_names(Run)})
@@ -135,6 +134,9 @@ def train(
     best = BestCheckpoint(workdir, dataset, state) if run.evaluate_every else None
 
     chunk = run.steps_per_call or parallel.steps_per_call(gan)
+    make_chunk: Any = parallel.make_train_chunk
+    if run.debug_nans:
+        chunk, make_chunk = 1, nans.make_train_chunk
     num_real = min(run.sample_num, num_examples)
     real = gan.image(jax.tree.map(lambda x: x[:num_real], examples))
     grid_key = jax.random.fold_in(jax.random.key(run.seed), GRID_TAG)
@@ -145,7 +147,7 @@ def train(
         return parallel.local_columns(rows)
 
     batches = make_batches(examples, num_examples, order, chunk, budget_mb)
-    train_chunk = parallel.make_train_chunk(gan, chunk, batches.streamed)
+    train_chunk = make_chunk(gan, chunk, batches.streamed)
     started = time.perf_counter()
     # A call for no steps compiles.
     state, _ = jax.block_until_ready(train_chunk(state, *batches(step, 1)[:2], 0))
@@ -242,125 +244,3 @@ def count_examples(examples: Batch, num: int) -> int:
     if num > available:
         raise UserError(f"config.num_examples={num}: expected at most {available}")
     return num or available
-
-
-def restore_or_init(
-    gan: Gan, run: Run, checkpoints: Checkpoints, metadata: dict[str, Any]
-) -> TrainState:
-    """The newest checkpoint of the same config and data, or a new state.
-
-    Raises:
-      UserError: the folder holds a run with another config or other data.
-    """
-    if checkpoints.latest is None:
-        init = jax.jit(
-            init_state,
-            static_argnums=0,
-            out_shardings=parallel.replicated_sharding(),
-            compiler_options=INIT_COMPILER_OPTIONS.get(jax.default_backend()),
-        )
-        return init(gan, jax.random.key(run.seed))
-    workdir = checkpoints.folder.parent
-    old = checkpoints.metadata()
-    fields = resume_fields(gan, metadata["config"])
-    changes = diff(old["config"], metadata["config"], fields)
-    if old["data"]["sha256"] != metadata["data"]["sha256"]:
-        changes.append(f"data: {old['data']['source']} -> {metadata['data']['source']}")
-    if changes:
-        raise UserError(
-            f"--workdir={workdir}: expected a run with this config, got another one "
-            f"({'; '.join(changes)}): undo the change, or pass another --workdir"
-        )
-    if checkpoints.latest > run.num_steps:
-        raise UserError(
-            f"config.num_steps={run.num_steps}: expected at least "
-            f"{checkpoints.latest}, the step of {workdir}: raise it, or pass another "
-            "--workdir"
-        )
-    state = checkpoints.restore(abstract_state(gan))
-    print(f"resuming from step {int(state.step)} in {checkpoints.folder}", flush=True)
-    return state
-
-
-def roll_back(
-    gan: Gan, checkpoints: Checkpoints, attempt: int, error: Diverged
-) -> TrainState:
-    """The state of the newest checkpoint, with another key for each attempt.
-
-    Raises:
-      Diverged: there is no checkpoint yet.
-    """
-    checkpoints.wait()
-    if checkpoints.latest is None:
-        raise error
-    state = checkpoints.restore(abstract_state(gan))
-    return state.replace(key=jax.random.fold_in(state.key, attempt))
-
-
-def resume_fields(gan: Gan, config: Mapping[str, Any]) -> set[str]:
-    """The fields of a config that must not change when a run resumes.
-
-    The data are compared by their hash. The number of steps is among the fields if a
-    schedule depends on it.
-    """
-    fields = {
-        "seed",
-        "batch_size",
-        "num_examples",
-        "gan",
-        *option_names(type(gan)),
-        *GROUPS,
-    }
-    fields -= gan.RESUMABLE
-    if any(field.endswith(".start") for field in flatten(config)):
-        fields.add("num_steps")
-    return fields
-
-
-def save(checkpoints: Checkpoints, state: TrainState, metadata: dict[str, Any]) -> None:
-    """Checkpoints a state.
-
-    Raises:
-      Diverged: it is not finite; nothing was saved.
-    """
-    if not all_finite(state):
-        raise Diverged("a parameter is not finite", int(state.step))
-    checkpoints.save(int(state.step), state, metadata)
-
-
-def all_finite(state: TrainState) -> bool:
-    """Whether every number of a state is finite; on the host, where it is written."""
-    leaves = [x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    return all(np.isfinite(x).all() for x in jax.device_get(leaves))
-
-
-class BestCheckpoint:
-    """Scores samples during training and keeps the state of the lowest FID in best/."""
-
-    def __init__(self, workdir: Path, dataset: data.Dataset, state: TrainState):
-        self._score = make_scorer(dataset) if is_first() else None
-        self._checkpoints = Checkpoints(workdir / "best", max_to_keep=1)
-        self._lowest = math.inf
-        if int(state.step) == 0:
-            self._checkpoints.delete_after(0)  # left over from a deleted run
-        elif self._checkpoints.latest is not None:
-            try:
-                self._checkpoints.restore(state)
-                self._lowest = self._checkpoints.metadata().get("fid", math.inf)
-            except DamagedError:
-                self._checkpoints.set_aside("the best of later steps will be kept")
-
-    def update(
-        self, samples: np.ndarray, state: TrainState, metadata: dict[str, Any]
-    ) -> dict[str, float]:
-        """The scores of samples of this state, which is saved if it is the best."""
-        scores = distributed.from_first(self._score(samples) if self._score else None)
-        if scores["fid"] < self._lowest:
-            self._lowest = scores["fid"]
-            self._checkpoints.delete_after(int(state.step))  # Orbax keeps the newest
-            save(self._checkpoints, state, metadata | {"fid": self._lowest})
-        return scores
-
-    def close(self) -> None:
-        """Waits for pending writes."""
-        self._checkpoints.close()

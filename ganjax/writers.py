@@ -2,23 +2,22 @@
 
 import contextlib
 import json
-import math
 import socket
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any
 
-import jax
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from ganjax.errors import UserError, printable
-from ganjax.files import remove_scratch, write_text
+from ganjax.files import errors_named, remove_scratch, write_file
 from ganjax.images import save_gif, save_png, side_by_side
+from ganjax.meter import Meter
+from ganjax.rows import averaged, evenly_spaced, iterate_jsonl
+from ganjax.rows import read_jsonl as read_jsonl
 from ganjax.symptoms import Watch
 
 # Metric -> TensorBoard tag; other metrics appear under their own names.
@@ -47,16 +46,10 @@ BAR = {
 }
 
 
-class Diverged(UserError):
-    """Training has made a number that is not finite; `what` and when."""
-
-    def __init__(self, what: str, step: int):
-        self.what = f"training diverged: {what} by step {step}"
-        super().__init__(
-            f"{self.what}. This state was not saved and the last checkpoint is intact: "
-            "lower the learning rates or raise the penalty, and pass a new --workdir, "
-            "or go on with --config.on_divergence=rollback"
-        )
+# What curves.png shows, of how many points, and the frames of progress.gif.
+PLOTTED = ("step", "real_loss", "fake_loss", "d_real", "d_fake", "distance")
+MAX_POINTS = 1000
+MAX_FRAMES = 300
 
 
 class TensorBoardWriter:
@@ -69,7 +62,8 @@ class TensorBoardWriter:
     def __init__(self, folder: Path, step: int):
         # TensorBoard reads the files of a folder in the order of their names.
         name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}"
-        self._file = RecordWriter((folder / name).open("xb"))
+        self._path = folder / name
+        self._file = RecordWriter(self._path.open("xb"))
         self._write(0, file_version="brain.Event:2")
         self._write(step + 1, session_log=SessionLog(status=SessionLog.START))
 
@@ -84,99 +78,14 @@ class TensorBoardWriter:
         self._write(step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
 
     def close(self) -> None:
-        self._file.close()
+        with errors_named(self._path):
+            self._file.close()
 
     def _write(self, step: int, **content: Any) -> None:
         event = Event(wall_time=time.time(), step=step, **content)
-        self._file.write(event.SerializeToString())
-        self._file.flush()
-
-
-class Meter:
-    """Sums the metrics of a run and stops it when they are not finite; records nothing.
-
-    Reading a metric waits for the device, so the metrics of a call are read while the
-    next call runs. The clock counts training only.
-
-    Args:
-      workdir: the run's folder.
-      step: the step at which training starts.
-      num_steps: the last step.
-      batch_size: images per step.
-    """
-
-    def __init__(self, workdir: Path, step: int, num_steps: int, batch_size: int):
-        self.workdir, self.step, self.first_step = workdir, step, step
-        self.num_steps, self.batch_size = num_steps, batch_size
-        self._pending: tuple[int, int, dict[str, jax.Array]] | None = None
-        self._sums: dict[str, float] = {}
-        self._published = step
-        self._clock = time.perf_counter()
-        self._seconds = self._total_seconds = 0.0  # of training: since publish; in all
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        pass
-
-    def add(self, step: int, n: int, metrics: dict[str, jax.Array]) -> None:
-        """Takes the sums of the metrics of n steps that end at `step`.
-
-        Raises:
-          Diverged: a metric of an earlier call is not finite.
-        """
-        self.flush()
-        self._pending = (step, n, metrics)
-
-    def flush(self) -> None:
-        """Reads the metrics of the last call, which waits for the device.
-
-        Raises:
-          Diverged: a metric is not finite.
-        """
-        if self._pending is None:
-            return
-        (self.step, n, metrics), self._pending = self._pending, None
-        values = {k: float(x) for k, x in jax.device_get(metrics).items()}
-        bad = [name for name, value in values.items() if not math.isfinite(value)]
-        if bad:
-            found = [
-                f"{name} {values[name] / n:.3g}"
-                for name in ("d_grad_norm", "g_grad_norm")
-                if name in values
-            ]
-            name = min(bad, key=lambda name: (not name.endswith("loss"), name))
-            norms = f" ({', '.join(found)})" if found else ""
-            raise Diverged(f"{name} is {values[name]}{norms}", self.step)
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Excludes the enclosed block from the timing; flushes first."""
-        self.flush()
-        self._seconds += time.perf_counter() - self._clock
-        try:
-            yield
-        finally:
-            self._clock = time.perf_counter()
-
-    def publish(self, step: int) -> None:
-        """Starts new sums."""
-        self.flush()
-        self._total_seconds += self._seconds
-        self._published, self._sums, self._seconds = step, {}, 0.0
-
-    def scores(self, step: int, values: Mapping[str, float]) -> None:
-        """Nothing."""
-
-    def samples(self, step: int, image: np.ndarray, real: np.ndarray) -> None:
-        """Nothing."""
-
-    def finish(self, data: str) -> None:
-        """Waits for the last call."""
-        self.flush()
+        with errors_named(self._path):
+            self._file.write(event.SerializeToString())
+            self._file.flush()
 
 
 class Writer(Meter):
@@ -192,8 +101,7 @@ class Writer(Meter):
         for folder in (workdir, workdir / "samples"):
             remove_scratch(folder)
         self.jsonl = workdir / "metrics.jsonl"
-        rows = [r for r in read_jsonl(self.jsonl) if r.get("step", math.inf) <= step]
-        write_text(self.jsonl, "".join(json.dumps(row) + "\n" for row in rows))
+        write_file(self.jsonl, self._copy_rows)
         for frame_step, file in self.frames().items():
             if frame_step > step:
                 file.unlink()
@@ -201,6 +109,12 @@ class Writer(Meter):
         self.bar = tqdm(total=num_steps, initial=step, unit="step", mininterval=1)
         self._watch = Watch(step)
         self._clock = time.perf_counter()
+
+    def _copy_rows(self, file: IO[bytes]) -> None:
+        """Writes the rows up to this step, one at a time: there may be 100,000."""
+        for row in iterate_jsonl(self.jsonl):
+            if row["step"] <= self.first_step:
+                file.write(json.dumps(row).encode() + b"\n")
 
     def __exit__(self, *exc: object) -> None:
         self.bar.close()
@@ -210,6 +124,17 @@ class Writer(Meter):
         step = self.step
         super().flush()
         self.bar.update(self.step - step)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """As of a `Meter`.
+
+        Raises:
+          FileNotFoundError: the folder was deleted. Who writes next would make another.
+        """
+        self.jsonl.stat()
+        with super().paused():
+            yield
 
     def publish(self, step: int) -> None:
         """Records the mean of every metric since the last call."""
@@ -244,7 +169,8 @@ class Writer(Meter):
         As samples/step_XXXXXX.png, samples.png, comparison.png (real data on the left)
         and TensorBoard images.
         """
-        for name in (f"samples/step_{step:06d}.png", "samples.png"):
+        width = max(6, len(str(self.num_steps)))  # names sort by step
+        for name in (f"samples/step_{step:0{width}d}.png", "samples.png"):
             save_png(self.workdir / name, image, scale=2)
         save_png(self.workdir / "comparison.png", side_by_side(real, image), scale=2)
         for name in ("samples", "comparison"):
@@ -262,12 +188,16 @@ class Writer(Meter):
 
         self.flush()
         self.bar.close()
-        frames = self.frames()
+        frames = list(self.frames().values())
         if frames:
-            save_gif(self.workdir / "progress.gif", list(frames.values()))
-        rows = [row for row in read_jsonl(self.jsonl) if "real_loss" in row]
+            save_gif(self.workdir / "progress.gif", evenly_spaced(frames, MAX_FRAMES))
+        rows = [
+            {name: row[name] for name in PLOTTED if name in row}
+            for row in iterate_jsonl(self.jsonl)
+            if "real_loss" in row
+        ]
         if rows:
-            plot_curves(self.workdir / "curves.png", rows)
+            plot_curves(self.workdir / "curves.png", averaged(rows, MAX_POINTS))
         images = (self._published - self.first_step) * self.batch_size
         speed = f", {images / self._total_seconds:.0f} images/s" if images else ""
         done = self.step == self.num_steps
@@ -284,33 +214,5 @@ class Writer(Meter):
             self.bar.write(f"warning: {message}")
 
     def _append(self, step: int, values: Mapping[str, float]) -> None:
-        with self.jsonl.open("a") as file:
+        with errors_named(self.jsonl), self.jsonl.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
-
-
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON-lines file: an integer "step" and finite numbers.
-
-    Other rows, such as an incomplete one left by a crash, are counted and dropped.
-    """
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    rows = [row for row in map(_parse_row, lines) if row is not None]
-    if len(rows) < len(lines):
-        damaged = len(lines) - len(rows)
-        print(f"{printable(path)}: skipped {damaged} damaged rows", file=sys.stderr)
-    return rows
-
-
-def _parse_row(line: bytes) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(row, dict) or type(row.get("step")) is not int:
-        return None
-    numbers = all(type(x) in (int, float) for x in row.values())
-    return row if numbers and all(map(_is_finite, row.values())) else None
-
-
-def _is_finite(number: float) -> bool:
-    return abs(number) <= sys.float_info.max  # math.isfinite(10**400) is an error

@@ -9,7 +9,7 @@ import pytest
 from helpers import small_config
 
 import ganjax
-from ganjax import data, evaluate, metrics, train, writers
+from ganjax import data, evaluate, metrics, resume, train, writers
 from ganjax.data import DataOptions
 from ganjax.metrics import nearest_neighbors
 from ganjax.metrics.classifier import Recipe, train_classifier
@@ -90,7 +90,7 @@ def test_best_checkpoint_survives_a_crash(config, tmp_path, monkeypatch):
     def score(images):
         return {"fid": next(fids), "is": 1.0}
 
-    monkeypatch.setattr(train, "make_scorer", lambda dataset: score)
+    monkeypatch.setattr(resume, "make_scorer", lambda dataset: score)
     c = config(num_steps=8, evaluate_every=2, checkpoint_every=4, evaluate_num=20)
 
     def crash(self, step):

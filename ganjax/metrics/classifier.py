@@ -205,6 +205,7 @@ def load_classifier(
             warnings.warn(f"{path} is corrupt ({error}): trained again", stacklevel=2)
     params = train_classifier(images, labels, seed, RECIPE)
     flat = flatten_dict(params, sep="/")
+    files.remove_scratch(path.parent, files.DAY)
     try:
         files.write_file(path, lambda file: np.savez(file, **flat))
     except OSError as error:
