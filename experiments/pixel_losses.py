@@ -151,6 +151,12 @@ def plot_texts(folders: dict[str, Path]) -> Figure:
     return figure
 
 
+def two_lines(text: str) -> str:
+    """A sentence with color and digit in a line of their own."""
+    before, color, digit = text.rsplit(" ", 2)
+    return f"{before}\n{color} {digit}"
+
+
 def plot_interpolation(folder: Path) -> Figure:
     """A row for each pair of sentences: along the line between their codes, one z."""
     gan, state, _ = ganjax.load_run(folder)
@@ -163,7 +169,7 @@ def plot_interpolation(folder: Path) -> Figure:
         axis.imshow(grid(np.asarray(images), SHOWN))
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
-        left, right = (text.replace(" ", "\n", 1) for text in texts)
+        left, right = (two_lines(text) for text in texts)
         axis.set_ylabel(left, rotation=0, ha="right", va="center", fontsize=8)
         twin = axis.secondary_yaxis("right")
         twin.set_yticks([])
