@@ -42,11 +42,13 @@ def evaluate_run(
     `data_options` say where the data are, if not where they were during training.
 
     Raises:
-      UserError: no checkpoint, or other data than those of the run.
+      UserError: no checkpoint, other data than those of the run, or a folder that
+        can't be written to.
     """
     if num < MIN_IMAGES:
         raise UserError(f"--num={num}: expected at least {MIN_IMAGES}")
     gan, state, metadata = load_run(workdir)
+    files.make_folder(workdir)  # so that minutes of work can be written down
     dataset = load_data(metadata, data_options)
     print(f"step {int(state.step)} of {workdir}")
     evaluation = gan.evaluate(state.g_ema, dataset.in_memory(), num, seed)
