@@ -35,6 +35,15 @@ def small_config(**overrides):
     return ganjax.load_config("mnist", SMALL | dotted)
 
 
+def smallest_config(**overrides):
+    """The same, fully connected: it compiles in a fraction of the time."""
+    networks = {
+        "generator": {"name": "mlp", "hidden": (8,), "norm": "none", "output": "tanh"},
+        "discriminator": {"name": "mlp", "hidden": (8,)},
+    }
+    return small_config(**networks | overrides)
+
+
 def small_gan(**overrides):
     """A GAN of `small_config`."""
     return ganjax.make_gan(small_config(**overrides))

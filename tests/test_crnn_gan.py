@@ -205,7 +205,9 @@ def test_pretraining_teaches_the_next_note():
 
 @pytest.mark.parametrize("name", ["paper", "relativistic"])
 def test_steps_do_not_depend_on_the_number_of_devices(name):
-    gan = small_gan(name, g_optimizer=SGD, d_optimizer=SGD, freeze=0.1)
+    one_layer = {"generator__hidden": (5,), "discriminator__hidden": (6,)}
+    sgd = {"g_optimizer": SGD, "d_optimizer": SGD}
+    gan = small_gan(name, freeze=0.1, **sgd, **one_layer)
     state = perturbed_state(gan)
     notes = random_notes(8)
     one, _ = ganjax.train_step(gan, state, notes[None])

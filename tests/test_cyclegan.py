@@ -1,6 +1,7 @@
 """CycleGAN: both losses from the networks' outputs, the history, devices, resuming."""
 
 import dataclasses
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -157,19 +158,21 @@ def dataset():
 
 
 @pytest.mark.slow
-def test_training_resumes_exactly_and_samples_both_directions(tmp_path, dataset):
+def test_training_resumes_exactly_and_samples_both_directions(
+    tmp_path, dataset, capsys
+):
     adam = {"name": "adam", "learning_rate": 1e-3}
     quick = {"g_optimizer": adam, "d_optimizer": adam, "sample_num": 8}
 
-    def config(num_steps):
-        overrides = SMALL | quick | {"num_steps": num_steps}
-        return ganjax.load_config("cyclegan", overrides)
-
-    whole = train.train_and_evaluate(config(6), tmp_path / "whole", dataset)
-    train.train_and_evaluate(config(3), tmp_path / "halves", dataset)
-    halves = train.train_and_evaluate(config(6), tmp_path / "halves", dataset)
+    quick |= {"num_steps": 6, "checkpoint_every": 3}
+    config = ganjax.load_config("cyclegan", SMALL | quick)
+    whole = train.train_and_evaluate(config, tmp_path, dataset)
+    shutil.rmtree(tmp_path / "checkpoints/6")
+    capsys.readouterr()
+    halves = train.train_and_evaluate(config, tmp_path, dataset)
+    assert "resuming from step 3" in capsys.readouterr().out
     assert_identical(whole, halves)
-    gan, state, _ = ganjax.load_run(tmp_path / "halves")
+    gan, state, _ = ganjax.load_run(tmp_path)
     condition = gan.condition(5, dataset=dataset)
     key = jax.random.key(0)
     samples = ganjax.sample(gan, state, num=5, key=key, condition=condition)

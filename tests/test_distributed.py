@@ -8,7 +8,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from helpers import ROOT, assert_close, small_config
+from helpers import ROOT, assert_close, smallest_config
 from PIL import Image
 
 import ganjax
@@ -16,12 +16,12 @@ from ganjax import distributed
 from ganjax.writers import read_jsonl
 
 CONFIG = """
-from helpers import small_config
+from helpers import smallest_config
 
 def get_config():
     sgd = {"name": "sgd", "learning_rate": 0.01}
-    return small_config(
-        generator__norm="none", g_optimizer=sgd, d_optimizer=sgd, log_every=2,
+    return smallest_config(
+        g_optimizer=sgd, d_optimizer=sgd, log_every=2,
         sample_every=0, checkpoint_every=4, data__name="image_folder"
     )
 """
@@ -41,6 +41,7 @@ def count(self):
     return requested(self)
 
 distributed.StopSignal.requested = count
+distributed.HEARTBEAT = 10
 main.run()
 """
 
@@ -147,7 +148,7 @@ def test_two_processes_train_as_one_and_their_checkpoint_is_for_any_number(
 @pytest.mark.slow
 @pytest.mark.subprocess
 def test_all_end_when_one_is_lost_and_the_restarted_job_resumes(job, tmp_path):
-    killed = {1: (signal.SIGKILL, 4)}  # after the call for steps 7 and 8
+    killed = {1: (signal.SIGKILL, 6)}  # after the call for steps 11 and 12
     codes, outputs = job(tmp_path, 2, 1, num_steps=10**6, signals=killed)
     assert codes[1] == -signal.SIGKILL and codes[0] != 0
     # One that gets SIGTERM stops both, at the same step; as Slurm starts them.
@@ -156,7 +157,7 @@ def test_all_end_when_one_is_lost_and_the_restarted_job_resumes(job, tmp_path):
     assert codes == [0, 0], outputs
     text = outputs[0][0]
     first = int(text.split("resuming from step ")[1].split()[0])
-    assert first in (4, 8)  # the checkpoint of step 8 may not have been complete
+    assert first in (4, 8)  # that of step 8 may not have been complete
     assert f"stopped; the same command resumes: step {first + 6}/" in text
     assert int(ganjax.load_run(tmp_path)[1].step) == first + 6
 
@@ -193,5 +194,5 @@ def test_what_the_first_process_says_is_passed_on_in_a_single_process():
     assert distributed.is_first()
     assert distributed.from_first({"fid": 0.1}) == {"fid": 0.1}
     assert distributed.first_before_others(lambda: 3) == 3
-    state = ganjax.init_state(ganjax.make_gan(small_config()), jax.random.key(0))
+    state = ganjax.init_state(ganjax.make_gan(smallest_config()), jax.random.key(0))
     assert distributed.to_global(state) is distributed.to_local(state) is state

@@ -5,7 +5,7 @@ import signal
 
 import numpy as np
 import pytest
-from helpers import ROOT, assert_identical, run_python, small_config
+from helpers import ROOT, assert_identical, run_python, smallest_config
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import ganjax
@@ -47,10 +47,8 @@ def noise():
 
 def train(workdir):
     """12 steps of small networks on noise."""
-    config = small_config(
-        generator={"name": "mlp", "hidden": (8,), "norm": "none", "output": "tanh"},
-        discriminator={"name": "mlp", "hidden": (8,)},
-        **{"num_steps": 12, "log_every": 2, "sample_every": 4, "checkpoint_every": 4},
+    config = smallest_config(
+        num_steps=12, log_every=2, sample_every=4, checkpoint_every=4
     )
     return ganjax.train_and_evaluate(config, workdir, noise())
 
