@@ -1,6 +1,8 @@
 """Two virtual devices, strict JAX, shape checks, and the data at hand."""
 
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,8 +44,27 @@ def forget_programs() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One TFDS folder for all tests, prepared by whoever needs it first."""
-    return tmp_path_factory.mktemp("tfds")
+    """A TFDS folder for the tests of this process, with MNIST prepared.
+
+    Preparing takes as long as many tests, so the processes of pytest-xdist share it:
+    the first that needs the folder makes it, and all copy it.
+    """
+    folder = tmp_path_factory.mktemp("tfds")
+    if WORKER == "main":
+        return folder
+    shared = tmp_path_factory.getbasetemp().parent / "prepared"
+    done = shared / "done"
+    try:
+        shared.mkdir()
+    except FileExistsError:
+        for _ in range(3000):
+            if done.exists():
+                break
+            time.sleep(0.1)
+    else:
+        data.load(DataOptions(data_dir=str(shared), manual_dir=MNIST_DIR))
+        done.touch()
+    return shutil.copytree(shared, folder, dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="session")
