@@ -219,7 +219,12 @@ def test_steps_do_not_depend_on_the_number_of_devices(name):
 
 def test_a_resumed_run_is_the_same_bit_for_bit(tmp_path, capsys):
     config = small_config(
-        num_steps=5, checkpoint_every=2, max_to_keep=3, sample_every=0
+        num_steps=5,
+        checkpoint_every=2,
+        max_to_keep=3,
+        sample_every=0,
+        generator__hidden=(5,),
+        discriminator__hidden=(6,),
     )
     whole = ganjax.train_and_evaluate(config, tmp_path, dataset())
     for step in (4, 5):
