@@ -1,4 +1,5 @@
 from . import data as data
+from . import distributed as distributed
 from . import gans as gans
 from . import losses as losses
 from . import metrics as metrics

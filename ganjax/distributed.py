@@ -27,20 +27,25 @@ HEARTBEAT = 30  # seconds of silence after which a process counts as lost
 
 
 def initialize(
-    coordinator: str, num_processes: int | None, process_id: int | None
+    coordinator: str, num_processes: int | None = None, process_id: int | None = None
 ) -> None:
     """Joins the processes of a job; to be called before any device is used.
 
     Args:
       coordinator: HOST:PORT of the first process, or "auto", where JAX knows the
         cluster's own variables: Slurm, Open MPI, Kubernetes, Cloud TPU.
-      num_processes: of the job; None only with "auto".
-      process_id: of this process, from 0; None only with "auto".
+      num_processes: of the job; by default $JAX_NUM_PROCESSES, or with "auto" what the
+        cluster says.
+      process_id: of this process, from 0; by default $JAX_PROCESS_ID, or the same.
 
     Raises:
       UserError: a missing or impossible number, or no job.
     """
     address = None if coordinator == "auto" else coordinator
+    if num_processes is None:
+        num_processes = environment_number("JAX_NUM_PROCESSES")
+    if process_id is None:
+        process_id = environment_number("JAX_PROCESS_ID")
     if address is not None:
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal():
@@ -50,10 +55,10 @@ def initialize(
                 f"--coordinator={coordinator}: expected --num_processes and "
                 "--process_id, too"
             )
-        if process_id >= num_processes:
+        if not 0 <= process_id < num_processes:
             raise UserError(
-                f"--process_id={process_id}: expected less than --num_processes="
-                f"{num_processes}"
+                f"--process_id={process_id}: expected at least 0 and less than "
+                f"--num_processes={num_processes}"
             )
     # It would handle SIGTERM; see StopSignal.
     jax.config.update("jax_enable_preemption_service", False)
@@ -67,6 +72,18 @@ def initialize(
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"--coordinator={coordinator}: no job: {reason}") from error
+
+
+def environment_number(name: str) -> int | None:
+    """The number in a variable of the environment; None without one.
+
+    Raises:
+      UserError: it is not a number.
+    """
+    text = os.environ.get(name, "")
+    if text and not text.isdecimal():
+        raise UserError(f"${name}={text}: expected a number")
+    return int(text) if text else None
 
 
 def is_first() -> bool:

@@ -29,15 +29,11 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string(
     "coordinator",
-    os.environ.get("JAX_COORDINATOR_ADDRESS"),
+    None,
     "Train in several processes: HOST:PORT of the first; auto on Slurm and Cloud TPU.",
 )
-flags.DEFINE_integer(
-    "num_processes", os.environ.get("JAX_NUM_PROCESSES"), "Processes of the job.", 1
-)
-flags.DEFINE_integer(
-    "process_id", os.environ.get("JAX_PROCESS_ID"), "Of this process, from 0.", 0
-)
+flags.DEFINE_integer("num_processes", None, "Processes of the job.", 1)
+flags.DEFINE_integer("process_id", None, "Number of this process, from 0.", 0)
 flags.DEFINE_string("caption", None, "What to generate, for GANs that take a sentence.")
 flags.DEFINE_string("samples", None, "Evaluate the images of this .npz instead.")
 flags.DEFINE_bool("parzen", False, "Also compute the Parzen log-likelihood (a minute).")
@@ -105,8 +101,9 @@ def train() -> None:
     from ganjax.distributed import initialize
     from ganjax.train import train_and_evaluate
 
-    if FLAGS.coordinator:
-        initialize(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
+    coordinator = FLAGS.coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
+    if coordinator:
+        initialize(coordinator, FLAGS.num_processes, FLAGS.process_id)
     if not FLAGS.config_path:
         raise UserError("--config is missing: expected e.g. --config configs/mnist.py")
     workdir = FLAGS.workdir or f"runs/{config_name(FLAGS.config_path)}"
@@ -176,7 +173,9 @@ def main(argv: Sequence[str]) -> None:
             raise  # not of the operating system
         fail(f"{error.filename or FLAGS.workdir or '.'}: {error.strerror}")
     except RuntimeError as error:
-        if not FLAGS.coordinator:
+        import jax
+
+        if not jax.distributed.is_initialized():
             raise
         reason = str(error).strip().splitlines()[0][:200]
         fail(f"the job lost a process ({reason}): start all with the same commands")

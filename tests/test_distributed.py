@@ -181,13 +181,30 @@ def test_configs_and_data_must_be_the_same_in_all_processes(monkeypatch):
         ("host:port", 2, 0, "expected HOST:PORT or auto"),
         ("host:1", None, 0, "expected --num_processes and --process_id"),
         ("host:1", 2, None, "expected --num_processes and --process_id"),
-        ("host:1", 2, 2, "--process_id=2: expected less than --num_processes=2"),
+        ("host:1", 2, 2, "--process_id=2: expected at least 0 and less than --num_p"),
+        ("host:1", 2, -1, "--process_id=-1: expected at least 0 and less than --num_"),
         ("auto", None, None, "no job"),  # not in a cluster
     ],
 )
 def test_impossible_jobs_are_refused(coordinator, num, index, message):
     with pytest.raises(ganjax.UserError, match=message):
         distributed.initialize(coordinator, num, index)
+
+
+def test_numbers_of_a_job_may_be_in_the_environment(monkeypatch):
+    given = []
+    initialize = lambda *arguments, **options: given.append(arguments)  # noqa: E731
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
+    monkeypatch.setenv("JAX_NUM_PROCESSES", "3")
+    monkeypatch.setenv("JAX_PROCESS_ID", "2")
+    before = jax.config.jax_enable_preemption_service
+    distributed.initialize("host:1")
+    distributed.initialize("host:1", 4, 1)
+    jax.config.update("jax_enable_preemption_service", before)
+    assert given == [("host:1", 3, 2), ("host:1", 4, 1)]
+    monkeypatch.setenv("JAX_PROCESS_ID", "first")
+    with pytest.raises(ganjax.UserError, match="JAX_PROCESS_ID=first: expected a num"):
+        distributed.initialize("host:1")
 
 
 def test_what_the_first_process_says_is_passed_on_in_a_single_process():
