@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 from ganjax import parallel
 from ganjax.errors import UserError
 from ganjax.gan import Gan, Metrics
-from ganjax.state import TrainState
+from ganjax.state import TrainState, real_numbers
 from ganjax.steps import train_step
 
 PACKAGE = Path(__file__).parent
@@ -34,7 +34,7 @@ def make_train_chunk(gan: Gan, chunk: int, streamed: bool) -> parallel.TrainChun
     ) -> tuple[TrainState, Metrics]:
         before = jax.tree.map(jnp.copy, state)  # `state` is donated
         result = compiled(state, data, indices, n)
-        if n and has_nan(result):
+        if n and any(np.isnan(x).any() for x in real_numbers(result)):
             rows = indices[:, 0]  # [devices, k, B / devices]
             if streamed:  # every device has its own rows
                 take = jax.vmap(lambda x, i: x[i])
@@ -52,12 +52,6 @@ def make_train_chunk(gan: Gan, chunk: int, streamed: bool) -> parallel.TrainChun
 def join_devices(x: jax.Array) -> jax.Array:
     """[devices, k, B, ...] -> [k, devices * B, ...]."""
     return x.swapaxes(0, 1).reshape(x.shape[1], -1, *x.shape[3:])
-
-
-def has_nan(tree: PyTree) -> bool:
-    """Whether any number of a tree is NaN."""
-    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    return any(np.isnan(x).any() for x in jax.device_get(leaves))
 
 
 def explain(gan: Gan, state: TrainState, batches: PyTree) -> None:

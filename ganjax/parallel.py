@@ -40,7 +40,7 @@ def replicate(tree: PyTree) -> PyTree:
 
 def shard(tree: PyTree) -> PyTree:
     """Puts row i of every array [devices, ...] on the i-th local device."""
-    mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
+    mesh = replicated_sharding().mesh
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
 
 

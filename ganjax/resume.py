@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ganjax import distributed, parallel
@@ -21,7 +20,7 @@ from ganjax.gan import Gan
 from ganjax.gans import GROUPS
 from ganjax.meter import Diverged
 from ganjax.options import option_names
-from ganjax.state import TrainState, abstract_state, init_state
+from ganjax.state import TrainState, abstract_state, init_state, real_numbers
 
 if TYPE_CHECKING:
     from ganjax.train import Run
@@ -116,8 +115,7 @@ def save(checkpoints: Checkpoints, state: TrainState, metadata: dict[str, Any]) 
 
 def all_finite(state: TrainState) -> bool:
     """Whether every number of a state is finite; on the host, where it is written."""
-    leaves = [x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    return all(np.isfinite(x).all() for x in jax.device_get(leaves))
+    return all(np.isfinite(x).all() for x in real_numbers(state))
 
 
 class BestCheckpoint:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jaxtyping import Array, Int32, Key, PyTree
 
@@ -47,6 +48,12 @@ class TrainState(struct.PyTreeNode):
 def abstract_state(gan: Gan) -> TrainState:
     """Shapes and types of a state, without computing one."""
     return jax.eval_shape(lambda: init_state(gan, jax.random.key(0)))
+
+
+def real_numbers(tree: PyTree) -> list[np.ndarray]:
+    """The floating-point arrays of a tree, on the host."""
+    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jax.device_get(leaves)
 
 
 @partial(jax.jit, static_argnames="gan")

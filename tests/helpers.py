@@ -25,6 +25,18 @@ SMALL: dict[str, Any] = {
     "discriminator.channels": (4, 8),
 }
 
+# Networks of configs/text_to_image.py for images of 8x8 pixels.
+SMALL_TEXT_TO_IMAGE: dict[str, Any] = {
+    "data.image_shape": (8, 8, 3),
+    "generator.channels": (4, 3),
+    "generator.hidden": (6,),
+    "discriminator.channels": (3, 4),
+    "discriminator.hidden": 5,
+    "encoder.embedding": 3,
+    "encoder.features": 4,
+    "prior.z_dim": 4,
+}
+
 
 def small_config(**overrides):
     """configs/mnist.py with networks that compile and run quickly.

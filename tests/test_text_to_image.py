@@ -4,7 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, step_on_one_and_on_two_devices
+from helpers import (
+    SMALL_TEXT_TO_IMAGE,
+    assert_close,
+    step_on_one_and_on_two_devices,
+)
 
 import ganjax
 from ganjax.data import captions
@@ -20,17 +24,7 @@ TOKENS = np.stack([captions.encode(TEXTS), captions.encode(OTHERS)], axis=1)
 BATCH = Captioned(
     np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8), TOKENS
 )
-SMALL = {
-    "generator.channels": (4, 3),
-    "generator.hidden": (6,),
-    "discriminator.channels": (3, 4),
-    "discriminator.hidden": 5,
-    "encoder.embedding": 3,
-    "encoder.features": 4,
-    "prior.z_dim": 4,
-    "data.image_shape": (8, 8, 3),
-    "batch_size": 4,
-}
+SMALL = SMALL_TEXT_TO_IMAGE | {"batch_size": 4}
 
 
 def small_gan(**overrides):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
-from helpers import relative_error
+from helpers import SMALL_TEXT_TO_IMAGE, relative_error
 from torch_record import (
     distance_to_record,
     initial,
@@ -81,15 +81,8 @@ CASES = {
         "penalties": {"r1": 0.5, "r2": 0.3},
         "updates": "simultaneous",
     },
-    "text_to_image": {
-        "data.image_shape": (8, 8, 3),
-        "generator.channels": (4, 3),
-        "generator.hidden": (6,),
-        "discriminator.channels": (3, 4),
-        "discriminator.hidden": 5,
-        "encoder.embedding": 3,
-        "encoder.features": 4,
-        "prior.z_dim": 4,
+    "text_to_image": SMALL_TEXT_TO_IMAGE
+    | {
         "l1": 0.3,
         "l2": 0.2,
     },
