@@ -6,6 +6,7 @@ import pytest
 from flax import linen as nn
 from helpers import assert_close
 
+from ganjax.models import winograd
 from ganjax.models.layers import Conv, ConvTranspose
 
 pytestmark = pytest.mark.slow
@@ -16,9 +17,13 @@ SHAPES = [(4, 2), (5, 2), (3, 1), (3, 2), (8, 4), (2, 2), (5, 3)]
 
 @pytest.mark.parametrize("which", PAIRS)
 @pytest.mark.parametrize("kernel,stride", SHAPES)
-@pytest.mark.parametrize("implementation", ["matmul", "library"])
-def test_same_as_flax(which, kernel, stride, implementation):
+@pytest.mark.parametrize("implementation", ["patches", "winograd", "library"])
+def test_same_as_flax(which, kernel, stride, implementation, monkeypatch):
     ours, flax = PAIRS[which]
+    if implementation != "library":
+        filtering = implementation == "winograd"
+        monkeypatch.setattr(winograd, "applies", lambda size: filtering)
+        implementation = "matmul"
     ours = ours(5, kernel, stride, implementation)
     flax = flax(5, (kernel, kernel), (stride, stride), "SAME")
     x = jax.random.normal(jax.random.key(0), (2, 4, 11, 3))  # strides need not divide

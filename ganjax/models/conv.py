@@ -13,6 +13,9 @@ and everything here is the derivative of T by one of them: `conv` by y, the tran
 convolution by x, `kernel_gradient` by k. The derivatives of each are the other two, so
 three functions serve every derivative of every order. They are defined for reverse mode
 alone: for `jax.jvp` of a network choose "library".
+
+They are computed in one of two ways, chosen by `winograd.applies` from the sizes:
+patches.py works for all, winograd.py with fewer multiplications for many channels.
 """
 
 from collections.abc import Callable
@@ -21,105 +24,42 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
+from ganjax.models import patches, winograd
+from ganjax.models.winograd import Size
+
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-
-
 Pair = tuple[jax.Array, jax.Array]
-Block = tuple[int, int, int, int]  # row and column of blocks, rows and columns of taps
 
 
-def _blocks(k: int, s: int) -> list[Block]:
-    """A kernel as s×s blocks of taps; those at its end are smaller.
-
-    >>> _blocks(3, 2)
-    [(0, 0, 2, 2), (0, 1, 2, 1), (1, 0, 1, 2), (1, 1, 1, 1)]
-    """
-    sides = list(enumerate(min(s, k - start) for start in range(0, k, s)))
-    return [(m, n, rows, columns) for m, rows in sides for n, columns in sides]
-
-
-def _edge(k: int, s: int) -> tuple[int, int]:
-    """Zeros on either side of an image: as SAME has them, and up to whole blocks."""
-    low = (k - s) // 2
-    return low, -k % s + k - s - low
-
-
-def _split(x: jax.Array, k: int, s: int, axis: int) -> list[tuple[jax.Array, Block]]:
-    """An axis of k·k·I cut into the blocks of taps."""
-    blocks = _blocks(k, s)
-    taps = np.cumsum([rows * columns for _, _, rows, columns in blocks])
-    parts = jnp.split(x, taps[:-1] * (x.shape[axis] // k**2), axis)
-    return list(zip(parts, blocks, strict=True))
-
-
-def _patches(x: jax.Array, k: int, s: int) -> jax.Array:
-    """[B, sH, sW, I] -> [B·H·W, k·k·I]: what a kernel sees, block by block."""
-    b, h, w, i = x.shape
-    x = jnp.pad(x, ((0, 0), _edge(k, s), _edge(k, s), (0, 0)))
-    x = x.reshape(b, x.shape[1] // s, s, x.shape[2] // s, s, i).swapaxes(2, 3)
-    h, w = h // s, w // s
-    seen = [
-        x[:, m : m + h, n : n + w, :rows, :columns].reshape(b * h * w, -1)
-        for m, n, rows, columns in _blocks(k, s)
-    ]
-    return jnp.concatenate(seen, axis=-1)
-
-
-def _matrix(kernel: jax.Array, s: int) -> jax.Array:
-    """[k, k, I, O] -> [k·k·I, O] in the order of patches."""
-    k, _, _, o = kernel.shape
-    places = [(m * s, n * s) for m, n, _, _ in _blocks(k, s)]
-    return jnp.concatenate(
-        [kernel[m : m + s, n : n + s].reshape(-1, o) for m, n in places]
-    )
+def _method(size: Size) -> Any:
+    """The module that computes convolutions of this size."""
+    return winograd if winograd.applies(size) else patches
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv(x: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
     """∂T/∂y: [B, sH, sW, I], [k, k, I, O] -> [B, H, W, O]; k is at least s."""
-    b, h, w, _ = x.shape
-    k, _, _, o = kernel.shape
-    return (_patches(x, k, s) @ _matrix(kernel, s)).reshape(b, h // s, w // s, o)
+    _, h, w, i = x.shape
+    size = Size(len(kernel), s, i, kernel.shape[-1], h // s, w // s)
+    return _method(size).conv(x, kernel, s)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv_adjoint(y: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
-    """∂T/∂x: [B, H, W, O], [k, k, I, O] -> [B, sH, sW, I]; k is at least s.
-
-    One product gives what every block of taps adds to the image, a block further each.
-    """
-    b, h, w, o = y.shape
-    k, _, i, _ = kernel.shape
-    matrix = y.reshape(-1, o) @ _matrix(kernel, s).T
-    image: Any = 0.0
-    low, high = _edge(k, s)
-    more = (low + high) // s  # blocks
-    for part, (m, n, rows, columns) in _split(matrix, k, s, axis=1):
-        shift = (m, more - m), (n, more - n)
-        rest = (0, s - rows), (0, s - columns)
-        part = part.reshape(b, h, w, rows, columns, i)
-        image += jnp.pad(part, ((0, 0), *shift, *rest, (0, 0)))
-    image = image.swapaxes(2, 3).reshape(b, s * (h + more), s * (w + more), i)
-    return image[:, low : low + s * h, low : low + s * w]
+    """∂T/∂x: [B, H, W, O], [k, k, I, O] -> [B, sH, sW, I]; k is at least s."""
+    _, h, w, o = y.shape
+    size = Size(len(kernel), s, kernel.shape[2], o, h, w)
+    return _method(size).conv_adjoint(y, kernel, s)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def kernel_gradient(x: jax.Array, y: jax.Array, k: int, s: int) -> jax.Array:
     """∂T/∂k: [B, sH, sW, I], [B, H, W, O] -> [k, k, I, O]."""
-    i, o = x.shape[-1], y.shape[-1]
-    # Without the barrier XLA multiplies by a transposed matrix, which takes up to twice
-    # as long as a product after a transposition.
-    matrix = lax.optimization_barrier(_patches(x, k, s).T) @ y.reshape(-1, o)
-    blocks = [
-        part.reshape(rows, columns, i, o)
-        for part, (_, _, rows, columns) in _split(matrix, k, s, axis=0)
-    ]
-    r = -(-k // s)  # blocks on a side
-    rows = [jnp.concatenate(blocks[m * r : m * r + r], axis=1) for m in range(r)]
-    return jnp.concatenate(rows)
+    _, h, w, o = y.shape
+    size = Size(k, s, x.shape[-1], o, h, w)
+    return _method(size).kernel_gradient(x, y, k, s)
 
 
 def _forward(function: Callable[..., jax.Array]) -> Callable[..., Any]:
