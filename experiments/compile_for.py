@@ -159,9 +159,7 @@ COLUMNS = {
     "estimate, µs": ("estimate_seconds", 1e-6, ",.0f"),
     "bound by": ("bound_by", None, ""),
     "kernels": ("kernels", 1, ",.0f"),
-    "products": ("products", 1, ",.0f"),
     "copies": ("copies", 1, ",.0f"),
-    "padding": ("padding", 1, ".0%"),
     "all-reduces": ("all_reduces", 1, ".0f"),
 }
 
