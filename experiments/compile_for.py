@@ -76,6 +76,8 @@ class Training:
 def make_training(path: str, dtype: str, batch: int, num_devices: int) -> Training:
     """What a training on accelerators calls; no array is made."""
     config = ganjax.load_config(path, {"dtype": dtype})
+    if "history" in config:  # CycleGAN's, which is at least a batch
+        config.history = max(config.history, batch)
     # Networks and the length of a call are chosen by the back end.
     with mock.patch.object(jax, "default_backend", lambda: "tpu"):
         gan = ganjax.make_gan(config)

@@ -161,6 +161,9 @@ class Program:
             for inner, outer in zip(written, sizes(op.type), strict=False)
             if not outer.on_chip
         ]
+        if op.kind == "slice-start":  # its type is ((operand), slice, ...)
+            whole, part = list(sizes(op.type))[:2]
+            return [part] * (2 - whole.on_chip - part.on_chip)
         if op.kind.endswith("-start"):  # its type has the operands too
             return moved
         for i, operand in enumerate(op.operands):

@@ -1,11 +1,13 @@
 """Programs for accelerators that are not here: exported, compiled, and their costs."""
 
 import importlib.util
+import json
 import re
 
 import jax
 import jax.numpy as jnp
 import pytest
+from helpers import ROOT
 
 from experiments import compile_for
 from experiments.compile_targets import TARGETS
@@ -111,6 +113,17 @@ def test_of_an_array_in_a_loop_slices_alone_are_read():
     assert step_of(loop, (50, 1000)).bytes == pytest.approx(7 * array, rel=0.01)
 
 
+def test_a_slice_that_is_fetched_onto_the_chip_is_read_once():
+    text = """
+ENTRY %main (p: f32[512,3136]) -> f32[512,784] {
+  %p = f32[512,3136]{1,0:T(8,128)} parameter(0)
+  %start = ((f32[512,3136]{1,0:T(8,128)}), f32[512,784]{1,0:T(8,128)S(1)}, s32[]{:S(2)}) slice-start(%p), slice={[0:512], [0:784]}
+  ROOT %done = f32[512,784]{1,0:T(8,128)S(1)} slice-done(%start)
+}"""  # noqa: E501
+    step = Program(text, 1).step
+    assert step.bytes == 4 * 512 * 7 * 128 and step.bytes_unpadded == 4 * 512 * 784
+
+
 @pytest.mark.parametrize(
     "type_text,padded,unpadded,on_chip",
     [
@@ -143,7 +156,7 @@ def test_each_player_averages_its_gradients_at_once(target, most):
     result, step = compile_for.compile_for("mnist", target, "float32", 64)
     assert 2 <= result["all_reduces"] <= most
     assert not step.ops.keys() & {"infeed", "outfeed", "send", "recv"}
-    assert 0.001 < result["memory_fraction"] < 0.02
+    assert 0.0005 < result["memory_fraction"] < 0.02
 
 
 @pytest.mark.slow
@@ -159,10 +172,25 @@ def test_a_step_does_twice_as_much_on_twice_the_batch(target):
     # Multiply-adds of one image in the networks of mnist.py, by hand.
     g = 32 * 128 + 128 * 1568 + 49 * 16 * 32 * 16 + 196 * 16 * 16
     d = 196 * 16 * 16 + 49 * 16 * 16 * 32 + 1568 * 128
-    # G runs forward twice and backward once, by z and parameters; D forward and backward
-    # on real and generated images and in G's step, and its penalties come on top.
+    # G runs forward twice and backward once, by z and parameters; D forward and
+    # backward on real and generated images and in G's step. Penalties come on top.
     least = 2 * 64 * (4 * g + (3 * 2 + 2) * d)
     assert least < small["flops"] < 2.5 * least
     # The state is read and written, at least.
     assert 2 * STATE < small["bytes"] < 60 * STATE
     assert STATE < small["memory"] - EXAMPLES < 20 * STATE
+
+
+# --- results --------------------------------------------------------------------------
+
+
+def test_rows_in_the_text_are_those_of_the_results():
+    results = json.loads((ROOT / "experiments/results/compile_for.json").read_text())
+    text = (ROOT / "docs/distributed.md").read_text()
+    rows = [
+        line
+        for line in text.splitlines()
+        if re.match(r"\| \S+ \| [\w-]+ \| \w*float", line)
+    ]
+    written = {compile_for.row(name, result) for name, result in results.items()}
+    assert len(rows) > 5 and set(rows) <= written
