@@ -56,7 +56,7 @@ CONFIGS = sorted(
 CONFIGS += ["loss:hinge", "loss:wgan_gp", "srgan:photos"]
 DTYPES = ("float32", "bfloat16")
 NUM_EXAMPLES = 60_000
-PACKAGES = ("ganjax", "jax", "jaxlib", "libtpu", "jax-cuda12-plugin")
+PACKAGES = ("jax", "jaxlib", "libtpu", "jax-cuda12-plugin")
 
 
 @dataclass(frozen=True)
@@ -194,6 +194,7 @@ def main() -> None:
     for module in {TARGETS[name].compiler for name in flags.targets}:
         if importlib.util.find_spec(module) is None:
             sys.exit(f"error: {module} is missing, see the docstring of this script")
+    jax.config.update("jax_enable_compilation_cache", False)  # seconds are reported
     titles = ["config", "devices", "dtype", "batch", *COLUMNS]
     print("| " + " | ".join(titles) + " |\n|---|---|---|" + "---:|" * (len(titles) - 3))
     results = json.loads(flags.out.read_text()) if flags.out.exists() else {}

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from helpers import ROOT
+from jax.experimental.compilation_cache import compilation_cache
 
 from experiments import compile_for
 from experiments.compile_targets import TARGETS
@@ -142,6 +143,16 @@ def test_sizes_of_arrays_with_tiles(type_text, padded, unpadded, on_chip):
 # --- compilation with the compilers of accelerators -----------------------------------
 
 
+@pytest.fixture
+def no_cache():
+    """What the compilation cache returns can't be loaded without the devices."""
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()
+    yield
+    jax.config.update("jax_enable_compilation_cache", True)
+    compilation_cache.reset_cache()
+
+
 def need(target):
     compiler = TARGETS[target].compiler
     if importlib.util.find_spec(compiler) is None:
@@ -149,6 +160,7 @@ def need(target):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_cache")
 @pytest.mark.parametrize("target,most", [("v2-8", 2), ("v5e-16", 2), ("H100-8", 4)])
 def test_each_player_averages_its_gradients_at_once(target, most):
     """Gradients, statistics and metrics are combined, on GPUs by type and size."""
@@ -160,6 +172,7 @@ def test_each_player_averages_its_gradients_at_once(target, most):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_cache")
 @pytest.mark.parametrize("target", ["v5e-1", "T4"])
 def test_a_step_does_twice_as_much_on_twice_the_batch(target):
     need(target)
