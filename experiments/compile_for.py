@@ -202,7 +202,11 @@ def main() -> None:
         flags.configs, flags.targets, flags.dtypes, flags.batch
     ):
         name = " ".join(map(str, case))
-        results[name], step = compile_for(*case)
+        try:
+            results[name], step = compile_for(*case)
+        except jax.errors.JaxRuntimeError as error:
+            print(f"{name} does not compile: {str(error).splitlines()[0]}", flush=True)
+            continue
         write(flags.out, results)
         print(row(name, results[name]), flush=True)
         if flags.hlo:

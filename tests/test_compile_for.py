@@ -32,7 +32,11 @@ def test_every_config_lowers_for_cuda_and_tpu(name, dtype, type_name):
     types = set(re.findall(r"tensor<(?:\d+x)*([a-z]\w*)>", module))
     assert "f32" in types and "f64" not in types
     result = r"stablehlo\.(?:dot_general|convolution)\b.*-> tensor<[\dx]*x(\w+)>"
-    assert set(re.findall(result, module)) == {type_name}
+    products = set(re.findall(result, module))
+    if name == "srgan":  # its generator adds to an enlarged image, and is float32
+        assert products == {type_name, "f32"}
+    else:
+        assert products == {type_name}
     # No step waits for the host, and devices average their gradients.
     assert not re.search(r"callback|infeed|outfeed|stablehlo\.(send|recv)", module)
     assert "stablehlo.all_reduce" in module

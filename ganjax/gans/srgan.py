@@ -20,7 +20,7 @@ from ganjax.losses import LOSSES, Loss, diagnostics
 from ganjax.models import DISCRIMINATORS
 from ganjax.models.layers import check_image_shape
 from ganjax.models.super_resolution import SuperResolution, shrink
-from ganjax.networks import apply_in, discriminate, discriminate_both
+from ganjax.networks import discriminate, discriminate_both
 from ganjax.options import (
     NonNegative,
     PositiveInt,
@@ -115,8 +115,7 @@ class SrGan(Gan):
         self, g: Variables, batch: Images, keys: Keys
     ) -> tuple[Images, PyTree]:
         z = self.draw(self.noise, keys.z, len(batch))
-        low = shrink(batch, self.factor)
-        return apply_in(self.generator, self.dtype, g["params"], low, z), {}
+        return self.enlarge(g, shrink(batch, self.factor), z), {}
 
     def d_loss(
         self, d: Variables, batch: Images, generated: Images, keys: Keys, step: Array
