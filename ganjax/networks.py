@@ -12,6 +12,24 @@ Labels = Int[Array, " B"] | None
 Images = Float[Array, "B ..."]
 
 
+def apply_in(
+    module: nn.Module, dtype: jnp.dtype, params: PyTree, *inputs: Array
+) -> Any:
+    """Outputs float32 of a module without batch statistics or dropout.
+
+    The arithmetic inside is of `dtype`; inputs of integers stay as they are.
+    """
+
+    def cast(tree: PyTree, dtype: Any) -> PyTree:
+        return jax.tree.map(
+            lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.inexact) else x,
+            tree,
+        )
+
+    outputs = module.apply({"params": cast(params, dtype)}, *cast(inputs, dtype))
+    return cast(outputs, jnp.float32)
+
+
 def apply_train(
     module: nn.Module,
     dtype: jnp.dtype,

@@ -6,7 +6,8 @@ data that are streamed, a device has only its parts of the next batches. Each pr
 passes what its own devices need (ganjax/distributed.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -105,6 +106,26 @@ def make_train_chunk(gan: Gan, chunk: int, streamed: bool = False) -> TrainChunk
       argument, one program serves every n and results don't depend on how steps are
       grouped; a call with n = 0 compiles and trains nothing.
     """
+    program = train_program(gan, chunk, streamed)
+
+    def train_chunk(
+        state: TrainState, data: PyTree, indices: np.ndarray, n: int
+    ) -> tuple[TrainState, Metrics]:
+        return program(state, data, jnp.int32(n), indices)
+
+    return train_chunk
+
+
+def train_program(
+    gan: Gan,
+    chunk: int,
+    streamed: bool = False,
+    devices: Sequence[jax.Device] | None = None,
+) -> Any:
+    """The pmapped `(state, data, n, indices) -> (state, metrics)` of a train chunk.
+
+    It is for all devices, or for `devices`, which may be ones to compile for.
+    """
     gan = gan.on_axis(AXIS)
 
     def run(
@@ -128,17 +149,11 @@ def make_train_chunk(gan: Gan, chunk: int, streamed: bool = False) -> TrainChunk
             )
         return lax.fori_loop(0, n, one, (state, zeros))
 
-    pmapped = jax.pmap(
+    return jax.pmap(
         run,
         axis_name=AXIS,
         in_axes=(None, 0 if streamed else None, None, 0),
         out_axes=(None, None),
         donate_argnums=0,
+        devices=devices,
     )
-
-    def train_chunk(
-        state: TrainState, data: PyTree, indices: np.ndarray, n: int
-    ) -> tuple[TrainState, Metrics]:
-        return pmapped(state, data, jnp.int32(n), indices)
-
-    return train_chunk

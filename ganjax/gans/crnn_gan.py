@@ -21,6 +21,7 @@ from ganjax.losses import LOSSES, Loss, LossFn, diagnostics
 from ganjax.metrics.music import reference_notes, score_notes
 from ganjax.metrics.types import Evaluation
 from ganjax.models import recurrent
+from ganjax.networks import apply_in
 from ganjax.optim import Number, value_at
 from ganjax.options import Fraction, build, choice, given
 from ganjax.priors import Prior
@@ -105,10 +106,11 @@ class CRnnGan(Gan):
         self, g: Variables, batch: Sequences, keys: Keys
     ) -> tuple[Generated, PyTree]:
         z = self.draw(self.draw_z, keys.z, len(batch))
-        notes = self.apply(self.generator, g, z)
+        notes = apply_in(self.generator, self.dtype, g["params"], z)
         if self.next_note == 0:
             return Generated(notes), {}
-        return Generated(notes, self.apply(self.generator, g, z, batch)), {}
+        taught = apply_in(self.generator, self.dtype, g["params"], z, batch)
+        return Generated(notes, taught), {}
 
     def d_loss(
         self, d: Variables, batch: Any, generated: Generated, keys: Keys, step: Array
@@ -120,7 +122,7 @@ class CRnnGan(Gan):
         metrics["d_trained"] = trained
 
         def d_fn(x: Sequences) -> Array:
-            return self.apply(self.discriminator, d, x)[0]
+            return apply_in(self.discriminator, self.dtype, d["params"], x)[0]
 
         penalty, values = self.penalize(d_fn, (batch, generated.notes), keys, step)
         return trained * (loss + penalty), ({}, metrics | values)
@@ -202,22 +204,13 @@ class CRnnGan(Gan):
         z = self.prior.sample(key, num * self.length)
         return z.reshape(num, self.length, self.prior.z_dim)
 
-    def apply(self, module: nn.Module, variables: Variables, *inputs: Array) -> Any:
-        """Outputs float32 of a module whose arithmetic is of `dtype`."""
-
-        def cast(tree: PyTree, dtype: Any) -> PyTree:
-            return jax.tree.map(lambda x: x.astype(dtype), tree)
-
-        params = {"params": cast(variables["params"], self.dtype)}
-        return cast(module.apply(params, *cast(inputs, self.dtype)), jnp.float32)
-
     def discriminate(
         self, d: Variables, real: Sequences, fake: Sequences
     ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         """Logits [B] of real and of fake, and the last layer's outputs of each."""
         num = len(real)
         both = jnp.concatenate([real, fake])
-        logits, outputs = self.apply(self.discriminator, d, both)
+        logits, outputs = apply_in(self.discriminator, self.dtype, d["params"], both)
         return (logits[:num], logits[num:]), (outputs[:num], outputs[num:])
 
     def unless_ahead(

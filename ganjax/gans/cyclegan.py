@@ -22,6 +22,7 @@ from ganjax.images import grid, save_png
 from ganjax.losses import LOSSES, Loss, diagnostics
 from ganjax.models.layers import check_image_shape
 from ganjax.models.translation import EncoderDecoder, PatchDiscriminator
+from ganjax.networks import apply_in
 from ganjax.options import NonNegative, Size, build, choice, given
 
 if TYPE_CHECKING:
@@ -103,9 +104,7 @@ class CycleGan(Gan):
 
     def translate(self, g: Variables, direction: str, images: Images) -> Images:
         """Images of the other domain; direction is "ab" or "ba"."""
-        params = {"params": g["params"][direction]}
-        translated: Any = self.generator.apply(params, images)
-        return translated
+        return apply_in(self.generator, self.dtype, g["params"][direction], images)
 
     def generate(
         self, g: Variables, batch: Pair, keys: Keys
@@ -120,8 +119,8 @@ class CycleGan(Gan):
 
     def discriminate(self, d: Variables, domain: str, images: Images) -> Array:
         """Logits of all patches of all images, float32 [patches · B]."""
-        outputs: Any = self.discriminator.apply({"params": d["params"][domain]}, images)
-        return outputs[0].reshape(-1)
+        params = d["params"][domain]
+        return apply_in(self.discriminator, self.dtype, params, images)[0].reshape(-1)
 
     def d_loss(
         self, d: Variables, batch: Pair, generated: Generated, keys: Keys, step: Array

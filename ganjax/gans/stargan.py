@@ -18,6 +18,7 @@ from ganjax.images import grid
 from ganjax.losses import LOSSES, Loss, diagnostics
 from ganjax.models.layers import check_image_shape
 from ganjax.models.translation import EncoderDecoder, PatchDiscriminator
+from ganjax.networks import apply_in
 from ganjax.options import NonNegative, PositiveInt, build, choice, given
 
 if TYPE_CHECKING:
@@ -92,9 +93,8 @@ class StarGan(Gan):
 
     def translate(self, g: Variables, images: Images, domains: Labels) -> Images:
         """Images in other domains."""
-        params = {"params": g["params"]}
-        translated: Any = self.generator.apply(params, self.add_domain(images, domains))
-        return translated
+        inputs = self.add_domain(images, domains)
+        return apply_in(self.generator, self.dtype, g["params"], inputs)
 
     def generate(
         self, g: Variables, batch: Batch, keys: Keys
@@ -110,7 +110,7 @@ class StarGan(Gan):
 
     def discriminate(self, d: Variables, images: Images) -> tuple[Array, Array]:
         """The mean logit of an image's patches [B], and logits of domains [B, K]."""
-        outputs: Any = self.discriminator.apply({"params": d["params"]}, images)
+        outputs = apply_in(self.discriminator, self.dtype, d["params"], images)
         return jnp.mean(outputs[0], axis=(1, 2)), outputs[1]
 
     def d_loss(

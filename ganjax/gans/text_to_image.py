@@ -19,6 +19,7 @@ from ganjax.losses import LOSSES, Loss, diagnostics
 from ganjax.models import GENERATORS
 from ganjax.models.layers import check_image_shape
 from ganjax.models.text import TextDiscriminator, TextEncoder, TextGenerator
+from ganjax.networks import apply_in
 from ganjax.options import NonNegative, build, choice, given
 from ganjax.priors import Prior
 
@@ -103,13 +104,12 @@ class TextToImage(Gan):
 
         chosen = self.draw(randint, keys.labels, num)
         tokens = batch.tokens[jnp.arange(num), chosen]
-        images: Any = self.generator.apply({"params": g["params"]}, z, tokens)
+        images = apply_in(self.generator, self.dtype, g["params"], z, tokens)
         return Generated(images, tokens), {}
 
     def discriminate(self, d: Variables, images: Images, tokens: Tokens) -> Array:
         """Logits [B] that an image is real and that its sentence describes it."""
-        logits: Any = self.discriminator.apply({"params": d["params"]}, images, tokens)
-        return logits
+        return apply_in(self.discriminator, self.dtype, d["params"], images, tokens)
 
     def d_loss(
         self,

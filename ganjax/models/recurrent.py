@@ -104,8 +104,10 @@ class Discriminator(nn.Module):
         mean of probabilities.
         """
         x: Any = notes
-        for layer in self.layers:
-            x = layer(x)
+        for layer, width in zip(self.layers, self.hidden, strict=True):
+            # Flax's own first states are float32, whatever the notes are.
+            start = (jnp.zeros((len(notes), width // 2), notes.dtype),) * 2
+            x = layer(x, initial_carry=(start, start))
         logits = self.decision(x)[..., 0]
         if self.average == "logits":
             return jnp.mean(logits, axis=1), x

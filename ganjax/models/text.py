@@ -24,7 +24,9 @@ class TextEncoder(nn.Module):
         words = nn.Embed(self.num_words, self.embedding)(tokens)
         lengths = jnp.sum(tokens > 0, axis=1)
         rnn = nn.RNN(nn.GRUCell(self.features), return_carry=True)
-        code, _ = rnn(words, seq_lengths=lengths)
+        # Flax's own first state is float32, whatever the words are.
+        start = jnp.zeros((len(tokens), self.features), words.dtype)
+        code, _ = rnn(words, initial_carry=start, seq_lengths=lengths)
         return code
 
 
