@@ -1,5 +1,10 @@
 """The choice of steps per call, and the division of batches over devices."""
 
+import os
+import platform
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -40,3 +45,32 @@ def test_batch_must_divide_evenly():
         ganjax.UserError, match="batch_size=7: expected a multiple of th"
     ):
         parallel.check_batch_size(7)
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from ganjax.parallel import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        np.full(10_000_000, 1.0, np.float32)  # 40 MB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+before = faults()
+keep_freed_memory()
+np.full(10_000_000, 1.0, np.float32)
+print(before, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="for glibc's malloc")
+def test_freed_memory_is_kept_for_the_next_call():
+    # Without huge pages, of which 40 MB need only 20.
+    env = os.environ | {"NUMPY_MADVISE_HUGEPAGE": "0"}
+    command = [sys.executable, "-c", FAULTS]
+    out = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    before, after = map(int, out.stdout.split())
+    assert before > 10 * 5_000
+    assert after < before / 20
