@@ -21,8 +21,8 @@ Block = tuple[int, int, int, int]  # row and column of blocks, rows and columns 
 def separately(function: Callable[..., Any], *args: Any) -> Any:
     """`function(*args)`, which XLA compiles as a computation of its own.
 
-    Fused into a reshape or a pad, a copy of a slice computes every index by divisions
-    and runs at a tenth of the speed of memory. `inlineable` is an attribute of XLA.
+    Fused into a reshape or a pad, a copy of a slice computes every index by divisions,
+    and takes three to ten times as long. `inlineable` is an attribute of XLA's calls.
     """
     with set_xla_metadata(inlineable="false"):
         return jax.jit(function)(*args)
