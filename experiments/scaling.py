@@ -2,9 +2,11 @@
 
 Command: python -m experiments.scaling [--steps 40]
 
-Every run is a process of its own with virtual CPU devices. Time is the median of the
-steps after the first ten; memory is the peak resident size of the process, interpreter
-and data included. Prints Markdown tables and writes scaling.png to experiments/results.
+Every run is a process of its own with virtual CPU devices and no compilation cache.
+Images per second are those of the median step after the first ten; seconds of
+compilation are those of the first call, tracing included; memory is the peak resident
+size of the process, interpreter, compiler and data included. Prints Markdown tables and
+writes scaling.png to experiments/results.
 
 Result, 40 steps on 2 cores of an AMD EPYC: with SGD and the same global batch the
 losses of D on 1, 2, 4 and 8 devices differ by at most 3e-5. With Adam they differ by up
@@ -33,6 +35,8 @@ SGD = {
     "g_optimizer": {"name": "sgd", "learning_rate": 0.02},
     "d_optimizer": {"name": "sgd", "learning_rate": 0.02},
 }
+ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "JAX_ENABLE_COMPILATION_CACHE": "0"}
+MEASURES = {"speed": "images/s", "compilation": "compilation, s", "mb": "peak MB"}
 Rows = list[dict[str, Any]]
 AXES: dict[str, list[float]] = {
     "devices": [1, 2, 4, 8],
@@ -42,7 +46,7 @@ AXES: dict[str, list[float]] = {
 
 
 def child(point: dict[str, Any], steps: int) -> dict[str, Any]:
-    """One run in this process: losses of D, milliseconds per step, megabytes."""
+    """One run in this process: losses of D, speed, seconds of compilation, memory."""
     import jax
 
     import ganjax
@@ -62,8 +66,12 @@ def child(point: dict[str, Any], steps: int) -> dict[str, Any]:
     examples = parallel.replicate(images)
     train_chunk = parallel.make_train_chunk(gan, 2)
     losses, seconds = [], []
+    shape = (1, gan.n_dis, config.batch_size)
+    nothing = parallel.shard_indices(np.zeros(shape, np.int32), 2)
+    started = time.perf_counter()
+    state, _ = jax.block_until_ready(train_chunk(state, examples, nothing, 0))
+    compilation = time.perf_counter() - started
     for step in range(steps):
-        shape = (1, gan.n_dis, config.batch_size)
         rows = data.batch_indices(0, step, shape, len(images))
         started = time.perf_counter()
         indices = parallel.shard_indices(rows, 2)
@@ -71,7 +79,8 @@ def child(point: dict[str, Any], steps: int) -> dict[str, Any]:
         losses.append(float(metrics["d_loss"]))
         seconds.append(time.perf_counter() - started)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"losses": losses, "ms": 1e3 * np.median(seconds[10:]), "mb": peak}
+    speed = config.batch_size / np.median(seconds[10:])
+    return {"losses": losses, "speed": speed, "compilation": compilation, "mb": peak}
 
 
 def run(point: dict[str, Any], steps: int) -> dict[str, Any]:
@@ -80,7 +89,7 @@ def run(point: dict[str, Any], steps: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "experiments.scaling", f"--steps={steps}"]
     out = subprocess.run(
         [*command, "--child", json.dumps(point)],
-        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        env=os.environ | {"XLA_FLAGS": flags} | ENVIRONMENT,
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -89,29 +98,30 @@ def run(point: dict[str, Any], steps: int) -> dict[str, Any]:
 
 
 def plot(results: dict[str, Rows], sgd: Rows, path: Path) -> None:
-    """Losses on top of each other; time and memory along each axis."""
+    """Losses on top of each other; every measure along each axis."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(14, 3.4), layout="constrained")
-    axes = figure.subplots(1, 4)
+    figure = Figure(figsize=(13, 6.5), layout="constrained")
+    losses, rest = figure.subfigures(1, 2, width_ratios=(1, 2.4))
+    axis = losses.subplots()
     for row in sgd:
         label = f"{row['devices']} device" + "s" * (row["devices"] > 1)
         width = 1 + 6 / row["devices"]  # thick to thin, so that all stay visible
-        axes[0].plot(row["losses"], label=label, linewidth=width, alpha=0.7)
-    axes[0].set(title="SGD, one batch of 64 on several devices", ylabel="loss of D")
-    axes[0].set(xlabel="step")
-    axes[0].legend(fontsize=8)
-    for axis, (name, rows) in zip(axes[1:], results.items(), strict=True):
+        axis.plot(row["losses"], label=label, linewidth=width, alpha=0.7)
+    axis.set(title="SGD, one batch of 64 on several devices", ylabel="loss of D")
+    axis.set(xlabel="step")
+    axis.legend(fontsize=8)
+    grid = rest.subplots(len(MEASURES), len(results), sharex="col")
+    for column, (name, rows) in zip(grid.T, results.items(), strict=True):
         x = [row[name] for row in rows]
-        axis.plot(x, [row["ms"] for row in rows], "o-", color="C0")
-        axis.set(xscale="log", xticks=x, xticklabels=x, xlabel=name.replace("_", " "))
-        axis.minorticks_off()
-        axis.set_ylim(bottom=0)
-        axis.set_ylabel("ms per step", color="C0")
-        right = axis.twinx()
-        right.plot(x, [row["mb"] for row in rows], "s--", color="C1")
-        right.set_ylim(bottom=0)
-        right.set_ylabel("peak MB", color="C1")
+        for axis, measure in zip(column, MEASURES, strict=True):
+            axis.plot(x, [row[measure] for row in rows], "o-")
+            axis.set(xscale="log", xticks=x, xticklabels=x)
+            axis.minorticks_off()
+            axis.set_ylim(bottom=0)
+        column[-1].set_xlabel(name.replace("_", " "))
+    for axis, label in zip(grid[:, 0], MEASURES.values(), strict=True):
+        axis.set_ylabel(label)
     figure.savefig(path, dpi=90)
 
 
@@ -139,11 +149,12 @@ def main() -> None:
         losses = np.array([row["losses"] for row in rows])
         return np.abs(losses - losses[0]).max(axis=1)
 
-    print("| devices | batch | width | ms per step | peak MB |")
-    print("|---:|---:|---:|---:|---:|")
+    print("| devices | batch | width | images/s | compilation, s | peak MB |")
+    print("|---:|---:|---:|---:|---:|---:|")
     for row in (row for rows in results.values() for row in rows):
         cells = f"{row['devices']} | {row['batch_size']} | {row['width']}"
-        print(f"| {cells} | {row['ms']:.0f} | {row['mb']:.0f} |")
+        measures = f"{row['speed']:,.0f} | {row['compilation']:.1f} | {row['mb']:,.0f}"
+        print(f"| {cells} | {measures} |")
     print("\n| devices | loss of D differs by, SGD | Adam |\n|---:|---:|---:|")
     both = differences(sgd), differences(results["devices"])
     for devices, *values in zip(AXES["devices"], *both, strict=True):

@@ -23,8 +23,11 @@ FILES = [name for name in compile_for.CONFIGS if ":" not in name]
 # --- lowering for CUDA and TPU --------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype,type_name", [("float32", "f32"), ("bfloat16", "bf16")])
-@pytest.mark.parametrize("name", FILES)
+CASES = [(name, "bfloat16", "bf16") for name in FILES]
+CASES += [(name, "float32", "f32") for name in ("mnist", "srgan", "crnn_gan")]
+
+
+@pytest.mark.parametrize("name,dtype,type_name", CASES)
 def test_every_config_lowers_for_cuda_and_tpu(name, dtype, type_name):
     training = compile_for.make_training(name, dtype, batch=8, num_devices=2)
     export = jax.export.export(jax.jit(training.program()), platforms=("cuda", "tpu"))

@@ -1,5 +1,7 @@
 """Matrix-product convolutions against Flax's: values, gradients, penalty gradients."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -15,10 +17,15 @@ PAIRS = {"conv": (Conv, nn.Conv), "transpose": (ConvTranspose, nn.ConvTranspose)
 SHAPES = [(4, 2), (5, 2), (3, 1), (3, 2), (8, 4), (2, 2), (5, 3)]
 
 
-@pytest.mark.parametrize("which", PAIRS)
-@pytest.mark.parametrize("kernel,stride", SHAPES)
-@pytest.mark.parametrize("implementation", ["patches", "winograd", "library"])
-def test_same_as_flax(which, kernel, stride, implementation, monkeypatch):
+# A transposed convolution is the adjoint, which the gradients of a convolution test, too.
+CASES = list(itertools.product(PAIRS, SHAPES, ["patches", "library"]))
+CASES += [("conv", shape, "winograd") for shape in SHAPES]
+CASES += [("transpose", (4, 2), "winograd")]
+
+
+@pytest.mark.parametrize("which,shape,implementation", CASES)
+def test_same_as_flax(which, shape, implementation, monkeypatch):
+    kernel, stride = shape
     ours, flax = PAIRS[which]
     if implementation != "library":
         filtering = implementation == "winograd"
