@@ -17,7 +17,7 @@ PAIRS = {"conv": (Conv, nn.Conv), "transpose": (ConvTranspose, nn.ConvTranspose)
 SHAPES = [(4, 2), (5, 2), (3, 1), (3, 2), (8, 4), (2, 2), (5, 3)]
 
 
-# A transposed convolution is the adjoint, which the gradients of a convolution test, too.
+# The gradients of a convolution test its adjoint, the transposed convolution, too.
 CASES = list(itertools.product(PAIRS, SHAPES, ["patches", "library"]))
 CASES += [("conv", shape, "winograd") for shape in SHAPES]
 CASES += [("transpose", (4, 2), "winograd")]
