@@ -12,8 +12,8 @@ Result, 40 steps on 2 cores of an Intel Xeon: with SGD and the same global batch
 losses of D on 1, 2, 4 and 8 devices differ by at most 3e-5. With Adam they differ by up
 to 0.38: Adam's first step is the sign of the gradient, and where a gradient is rounding
 noise, devices that sum in another order get the other sign. Virtual devices share the
-same cores: 2 are as fast as 1, 8 half as fast and 0.3 GB larger. Images per second grow
-up to a batch of 128 and fall at 256; twice the width takes 2.5 times as long.
+same cores: 2 are as fast as 1, 8 half as fast and 0.4 GB larger. Images per second grow
+up to a batch of 64 and fall at 256; twice the width takes 2.5 times as long.
 Compilation takes 3 s whatever the size.
 """
 
