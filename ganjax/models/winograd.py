@@ -19,6 +19,7 @@ the odd ones 2: such groups of pixels are separate convolutions, and are added.
 Sources: Winograd, Arithmetic Complexity of Computations (1980); arXiv:1509.09308.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ from ganjax.models.patches import separately
 
 Matrices = list[jax.Array]
 Coefficients = Sequence[Sequence[int | float]]
+Side = tuple[int, slice]
 # r -> B [p, r + 1], G [p, r], A [p, 2]
 MATRICES: dict[int, tuple[Coefficients, Coefficients, Coefficients]] = {
     1: ([[1, 0], [0, 1]], [[1], [1]], [[1, 0], [0, 1]]),
@@ -62,11 +64,21 @@ class Size(NamedTuple):
         return -(-self.h // 2), -(-self.w // 2)
 
     @property
-    def sides(self) -> list[tuple[int, slice]]:
+    def taps(self) -> int:
+        """Blocks that the kernel meets on a side."""
+        return -(-self.k // self.s)
+
+    @property
+    def sides(self) -> list[Side]:
         """Taps r, and the rows (or columns) of a block that meet as many."""
         full = self.k % self.s or self.s
-        ends = [(-(-self.k // self.s), slice(0, full))]
+        ends = [(self.taps, slice(0, full))]
         return ends + [(self.k // self.s, slice(full, self.s))] * (full < self.s)
+
+    @property
+    def groups(self) -> list[tuple[Side, Side]]:
+        """The groups of pixels of a block, by rows and columns."""
+        return list(itertools.product(self.sides, self.sides))
 
     def products(self) -> float:
         """Multiplications for each one of the plain convolution."""
@@ -83,7 +95,7 @@ def applies(size: Size) -> bool:
     layer that is slower (7×7 outputs, 32 to 64 channels, 4×4 taps of stride 2) and one
     that is faster (16×16 outputs, 16 to 32 channels).
     """
-    if not 1 < -(-size.k // size.s) <= 3:
+    if not 1 < size.taps <= 3:
         return False
     width, products = min(size.s**2 * size.i, size.o), size.products()
     return width * (1 - products) > 24 * products
@@ -154,7 +166,7 @@ def _image(x: jax.Array, size: Size) -> Matrices:
     """V: [B, sH, sW, I] -> matrices [tiles, channels of the group]."""
     k, s, i, _, h, w = size
     b, (th, tw) = len(x), size.tiles
-    more = -(-k // s) // 2  # pairs of blocks after the last tile
+    more = size.taps // 2  # pairs of blocks after the last tile
 
     def cut(x: jax.Array) -> Matrices:
         """[B, blocks, blocks, rows of the group, columns and channels of it]."""
@@ -164,13 +176,14 @@ def _image(x: jax.Array, size: Size) -> Matrices:
         ]
         x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
         x = x.reshape(b, 2 * (th + more), s, 2 * (tw + more), s * i)
-        columns = [slice(p.start * i, p.stop * i) for _, p in size.sides]
-        return [x[:, :, a, :, c].swapaxes(2, 3) for _, a in size.sides for c in columns]
+        return [
+            x[:, :, a, :, c.start * i : c.stop * i].swapaxes(2, 3)
+            for (_, a), (_, c) in size.groups
+        ]
 
     def transform(groups: Matrices) -> Matrices:
         results = []
-        kinds = [(r, q) for r, _ in size.sides for q, _ in size.sides]
-        for x, (r, q) in zip(groups, kinds, strict=True):
+        for x, ((r, _), (q, _)) in zip(groups, size.groups, strict=True):
             x = x.reshape(b, th + more, 2, tw + more, 2, -1)
             parts = [
                 [
@@ -188,20 +201,17 @@ def _image(x: jax.Array, size: Size) -> Matrices:
 
 def _kernel(kernel: jax.Array, size: Size) -> Matrices:
     """U: [k, k, I, O] -> matrices [channels of the group, O]."""
-    results = []
-    for r, a in size.sides:
-        for q, c in size.sides:
-            parts = [
-                [
-                    kernel[
-                        size.s * m + a.start : size.s * m + a.stop,
-                        size.s * n + c.start : size.s * n + c.stop,
-                    ].reshape(-1, size.o)
-                    for n in range(q)
-                ]
-                for m in range(r)
-            ]
-            results += _combine_2d(parts, MATRICES[r][1], MATRICES[q][1])
+    s, results = size.s, []
+
+    def tap(m: int, n: int, a: slice, c: slice) -> jax.Array:
+        """The weights of a group's pixels in one block."""
+        rows = slice(s * m + a.start, s * m + a.stop)
+        columns = slice(s * n + c.start, s * n + c.stop)
+        return kernel[rows, columns].reshape(-1, size.o)
+
+    for (r, a), (q, c) in size.groups:
+        parts = [[tap(m, n, a, c) for n in range(q)] for m in range(r)]
+        results += _combine_2d(parts, MATRICES[r][1], MATRICES[q][1])
     return results
 
 
@@ -215,9 +225,8 @@ def _output(y: jax.Array, size: Size) -> Matrices:
         y = y.reshape(-1, th, 2, tw, 2, size.o)
         parts = [[y[:, :, m, :, n] for n in range(2)] for m in range(2)]
         results = []
-        for r, _ in size.sides:
-            for q, _ in size.sides:
-                results += _combine_2d(parts, MATRICES[r][2], MATRICES[q][2])
+        for (r, _), (q, _) in size.groups:
+            results += _combine_2d(parts, MATRICES[r][2], MATRICES[q][2])
         return results
 
     return [v.reshape(-1, size.o) for v in separately(transform, y)]
