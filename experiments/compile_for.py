@@ -43,9 +43,9 @@ from experiments.hlo_cost import Program, Step
 from ganjax import parallel
 from ganjax.data import DataOptions
 from ganjax.data.captions import LENGTH
-from ganjax.data.dataset import Dataset, Identity
+from ganjax.data.dataset import MEGABYTE, Dataset, Identity
 from ganjax.state import abstract_state
-from ganjax.stream import MAX_BLOCK_BYTES, MAX_BLOCK_STEPS
+from ganjax.stream import block_steps, row_bytes
 
 RESULTS = Path(__file__).parent / "results"
 CONFIGS = sorted(
@@ -84,12 +84,12 @@ def make_training(path: str, dtype: str, batch: int, num_devices: int) -> Traini
         chunk = parallel.steps_per_call(gan)
     local = batch // num_devices
     examples = gan.examples(examples_of_any_kind(config))
-    row_bytes = sum(x.nbytes // len(x) for x in jax.tree.leaves(examples))
-    streamed = NUM_EXAMPLES * row_bytes > DataOptions.device_budget_mb * 2**20
+    size = row_bytes(examples)
+    streamed = NUM_EXAMPLES * size > DataOptions.device_budget_mb * MEGABYTE
     rows: tuple[int, ...] = (NUM_EXAMPLES,)
-    if streamed:  # as in ganjax/stream.py
-        steps = MAX_BLOCK_BYTES // (gan.n_dis * batch * row_bytes)
-        rows = num_devices, min(max(steps, 1), MAX_BLOCK_STEPS) * gan.n_dis * local
+    if streamed:
+        steps = block_steps(gan.n_dis * batch * size)
+        rows = num_devices, steps * gan.n_dis * local
     data = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct((*rows, *x.shape[1:]), x.dtype), examples
     )

@@ -64,6 +64,11 @@ def row_bytes(examples: PyTree) -> int:
     return sum(x.nbytes // len(x) for x in jax.tree.leaves(examples))
 
 
+def block_steps(step_bytes: int) -> int:
+    """Training steps whose batches are one block, from the bytes of a step's."""
+    return min(max(MAX_BLOCK_BYTES // step_bytes, 1), MAX_BLOCK_STEPS)
+
+
 class Resident:
     """Examples of which every device has a copy."""
 
@@ -93,7 +98,7 @@ class Streamed:
         self._examples, self._order, self._chunk = examples, order, chunk
         _, repeats, columns = order(0, 1).shape
         step_bytes = repeats * columns * row_bytes(examples)
-        self.steps = min(max(MAX_BLOCK_BYTES // step_bytes, 1), MAX_BLOCK_STEPS)
+        self.steps = block_steps(step_bytes)
         local = columns // jax.local_device_count()
         rows = np.arange(self.steps * repeats * local, dtype=np.int32)
         self._rows = rows.reshape(self.steps, repeats, local)  # in a device's block
