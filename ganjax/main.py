@@ -1,4 +1,4 @@
-"""The command line: flags only, the work is in the other modules.
+"""The command line: flags and errors; `commands.py` has what each mode does.
 
 python -m ganjax.main --config configs/mnist.py [--workdir DIR] [--config.FIELD=VALUE]
 python -m ganjax.main --mode=sample --workdir DIR [--num 64] [--out grid.png]
@@ -9,20 +9,19 @@ python -m ganjax.main --mode=summary --config configs/mnist.py
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from ganjax.config import config_name, load_config
+from ganjax.commands import MODES
+from ganjax.config import load_config
 from ganjax.errors import UserError
 from ganjax.files import cache_folder
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/CONFIG.")
-MODES = ("train", "sample", "evaluate", "summary")
-flags.DEFINE_enum("mode", "train", MODES, "What to do.")
+flags.DEFINE_enum("mode", "train", list(MODES), "What to do.")
 flags.DEFINE_integer("num", None, "Samples; default: 64, or 10,000 to evaluate.", 1)
 flags.DEFINE_string(
     "out", "samples.png", "Output of --mode=sample: .png, .npz, folder."
@@ -96,66 +95,6 @@ def use_compilation_cache() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
-def train() -> None:
-    """--mode=train."""
-    from ganjax.distributed import initialize
-    from ganjax.train import train_and_evaluate
-
-    coordinator = FLAGS.coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
-    if coordinator:
-        initialize(coordinator, FLAGS.num_processes, FLAGS.process_id)
-    if not FLAGS.config_path:
-        raise UserError("--config is missing: expected e.g. --config configs/mnist.py")
-    workdir = FLAGS.workdir or f"runs/{config_name(FLAGS.config_path)}"
-    train_and_evaluate(FLAGS.config, workdir)
-
-
-def sample() -> None:
-    """--mode=sample."""
-    from ganjax.run import sample_run
-
-    out = Path(FLAGS.out).expanduser()
-    num, seed = FLAGS.num or 64, FLAGS.sample_seed
-    sample_run(run_folder(), out, num, seed, FLAGS.caption)
-
-
-def evaluate() -> None:
-    """--mode=evaluate, of a run or of --samples."""
-    from ganjax import evaluate
-    from ganjax.data import DataOptions
-    from ganjax.options import build
-
-    config = FLAGS.config.to_dict() if FLAGS.config_path else {}
-    data = build(DataOptions, config["data"], "config.data") if config else None
-    if not FLAGS.samples:
-        num, seed = FLAGS.num or 10_000, FLAGS.sample_seed
-        evaluate.evaluate_run(run_folder(), num, seed, FLAGS.parzen, data)
-    elif data is None:
-        raise UserError("--samples needs --config for its data: configs/mnist.py, e.g.")
-    else:
-        file = Path(FLAGS.samples).expanduser()
-        # Not beside the file: its folder may be that of a run with scores of its own.
-        workdir = Path(FLAGS.workdir or file.with_name(f"{file.stem}-scores"))
-        evaluate.evaluate_samples(file, workdir.expanduser(), data, FLAGS.parzen)
-
-
-def summary() -> None:
-    """--mode=summary: the config with all its fields, and both networks."""
-    from ganjax.gans import make_gan
-
-    if not FLAGS.config_path:
-        raise UserError("--mode=summary needs --config, e.g. --config configs/mnist.py")
-    print(FLAGS.config)
-    print(make_gan(FLAGS.config).summary())
-
-
-def run_folder() -> Path:
-    """--workdir, which --mode=sample and --mode=evaluate need."""
-    if not FLAGS.workdir:
-        raise UserError(f"--mode={FLAGS.mode} needs --workdir=FOLDER of a trained run")
-    return Path(FLAGS.workdir).expanduser()
-
-
 def main(argv: Sequence[str]) -> None:
     """Runs one mode; user errors are reported in one line."""
     if not FLAGS["verbosity"].present:
@@ -164,8 +103,7 @@ def main(argv: Sequence[str]) -> None:
         if argv[1:]:
             raise UserError(f"unexpected argument {argv[1]!r}: flags start with --")
         use_compilation_cache()
-        modes = (train, sample, evaluate, summary)
-        dict(zip(MODES, modes, strict=True))[FLAGS.mode]()
+        MODES[FLAGS.mode]()
     except UserError as error:
         fail(error)
     except OSError as error:

@@ -1,0 +1,80 @@
+"""What each `--mode` of the command line does, with the values of the flags."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import flags
+
+from ganjax.config import config_name
+from ganjax.errors import UserError
+
+FLAGS = flags.FLAGS
+
+
+def train() -> None:
+    """--mode=train."""
+    from ganjax.distributed import initialize
+    from ganjax.train import train_and_evaluate
+
+    coordinator = FLAGS.coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
+    if coordinator:
+        initialize(coordinator, FLAGS.num_processes, FLAGS.process_id)
+    if not FLAGS.config_path:
+        raise UserError("--config is missing: expected e.g. --config configs/mnist.py")
+    workdir = FLAGS.workdir or f"runs/{config_name(FLAGS.config_path)}"
+    train_and_evaluate(FLAGS.config, workdir)
+
+
+def sample() -> None:
+    """--mode=sample."""
+    from ganjax.run import sample_run
+
+    out = Path(FLAGS.out).expanduser()
+    num, seed = FLAGS.num or 64, FLAGS.sample_seed
+    sample_run(run_folder(), out, num, seed, FLAGS.caption)
+
+
+def evaluate() -> None:
+    """--mode=evaluate, of a run or of --samples."""
+    from ganjax import evaluate
+    from ganjax.data import DataOptions
+    from ganjax.options import build
+
+    config = FLAGS.config.to_dict() if FLAGS.config_path else {}
+    data = build(DataOptions, config["data"], "config.data") if config else None
+    if not FLAGS.samples:
+        num, seed = FLAGS.num or 10_000, FLAGS.sample_seed
+        evaluate.evaluate_run(run_folder(), num, seed, FLAGS.parzen, data)
+    elif data is None:
+        raise UserError("--samples needs --config for its data: configs/mnist.py, e.g.")
+    else:
+        file = Path(FLAGS.samples).expanduser()
+        # Not beside the file: its folder may be that of a run with scores of its own.
+        workdir = Path(FLAGS.workdir or file.with_name(f"{file.stem}-scores"))
+        evaluate.evaluate_samples(file, workdir.expanduser(), data, FLAGS.parzen)
+
+
+def summary() -> None:
+    """--mode=summary: the config with all its fields, and both networks."""
+    from ganjax.gans import make_gan
+
+    if not FLAGS.config_path:
+        raise UserError("--mode=summary needs --config, e.g. --config configs/mnist.py")
+    print(FLAGS.config)
+    print(make_gan(FLAGS.config).summary())
+
+
+def run_folder() -> Path:
+    """--workdir, which --mode=sample and --mode=evaluate need."""
+    if not FLAGS.workdir:
+        raise UserError(f"--mode={FLAGS.mode} needs --workdir=FOLDER of a trained run")
+    return Path(FLAGS.workdir).expanduser()
+
+
+MODES: dict[str, Callable[[], None]] = {
+    "train": train,
+    "sample": sample,
+    "evaluate": evaluate,
+    "summary": summary,
+}
