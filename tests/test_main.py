@@ -149,7 +149,7 @@ def test_operating_system_errors_are_reported_as_they_are(
     namespace = Flags(flags, mode="train", workdir="w")
     monkeypatch.setattr(main, "FLAGS", namespace)
     monkeypatch.setattr(main, "use_compilation_cache", lambda: None)
-    monkeypatch.setattr(main, "train", fail)
+    monkeypatch.setitem(main.MODES, "train", fail)
     with pytest.raises(SystemExit):
         main.main(["main"])
     err = capsys.readouterr().err
