@@ -6,11 +6,17 @@ experiments/torch_baseline.py, eagerly, compiled, and on a GPU also as a CUDA gr
 
 Command: python -m experiments.benchmark   (needs pip install -e '.[torch]')
 
+`--batch 64 1024 --dtypes float32 bfloat16` measures these variants of each config; in
+PyTorch bfloat16 is its autocast.
+
 After a warm-up all contenders take turns, so that other load on the machine affects all
 of them; so does a product of two 2048x2048 matrices, the peak of the machine. Speeds
 are medians over the rounds, (lowest to highest). `ratio` is ganjax over the faster
 PyTorch, round by round. `GFLOP` is XLA's count for one step with library convolutions,
-`of peak` the fraction of the float32 peak that ganjax reaches. `cold` is the time from
+`of peak` the fraction of the peak in its dtype that ganjax reaches. On a GPU `roofline`
+is the fraction of the speed that peak and bandwidth would allow to the compiled step,
+whichever bounds it: XLA's instructions are counted as in compile_for.py, the bandwidth
+is that of copies of 1 GiB. `cold` is the time from
 the end of the imports to the end of the first step, in a process of its own without any
 compilation cache; `memory` is the peak of that process: resident, including libraries
 and compilers, or on a GPU what the framework had allocated there. Images are random
@@ -21,6 +27,7 @@ in the file; each names its machine.
 import argparse
 import importlib.metadata
 import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -32,21 +39,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.contenders import (
     CASES,
+    COPIED,
     MAKERS,
     SIDE,
     Contender,
     load_case,
+    make_copy,
     make_matmul,
     random_images,
 )
+from ganjax.errors import UserError
 
 RESULTS = Path(__file__).parent / "results"
 COLD = {"JAX_ENABLE_COMPILATION_CACHE": "0"}
+FRACTIONS = {"cpu": ("of_peak",), "cuda": ("of_peak", "roofline")}
 TORCH = {"cpu": ("eager", "compiled"), "cuda": ("eager", "compiled", "graph")}
-DTYPES = {"cpu": ("float32",), "cuda": ("float32", "bfloat16")}
+DTYPES = ("float32", "bfloat16")
 
 
 def start_cold(case: str, contender: str, device: str) -> dict[str, float] | None:
@@ -114,29 +126,64 @@ def count_flops(case: str) -> float:
     return float((step.cost_analysis() or {})["flops"])
 
 
+def count_compiled(config: ConfigDict) -> dict[str, float]:
+    """FLOP and bytes of main memory of a step as XLA compiles it for this device."""
+    from experiments.compile_for import make_training
+    from experiments.hlo_cost import Program
+
+    training = make_training(config, "gpu", 1)
+    compiled = training.program().lower(*training.arguments).compile()
+    step = Program(compiled.as_text(), training.chunk).step
+    return {"flops": step.flops, "bytes": step.bytes}
+
+
+def make_runs(
+    config: ConfigDict, names: tuple[str, ...], device: str
+) -> dict[str, Contender]:
+    """The contenders by name, without those that have not all options."""
+    images, runs = random_images(config), {}
+    for name in names:
+        try:
+            runs[name] = MAKERS[name][1](config, images, device)
+        except UserError as error:
+            print(f"{name}: {error}", flush=True)
+    return runs
+
+
 def measure(case: str, device: str, flags: argparse.Namespace) -> dict[str, Any]:
     """All numbers of one config, for the JSON file."""
     from experiments.torch_networks import check_parameters
 
     config = load_case(case)
     check_parameters(config)
-    cold = {name: start_cold(case, name, device) for name in ("ganjax", *TORCH[device])}
-    cold = {name: result for name, result in cold.items() if result}
-    images = random_images(config)
-    runs = {name: MAKERS[name][1](config, images, device) for name in cold}
-    runs |= {dtype: make_matmul(dtype) for dtype in DTYPES[device]}
+    names = ("ganjax", *TORCH[device])
+    cold = {name: start_cold(case, name, device) for name in names if flags.cold}
+    runs = make_runs(config, names, device)
+    contenders = tuple(runs)
+    runs |= {"matmul": make_matmul(config.dtype)}
+    if device == "cuda":
+        runs |= {"copy": make_copy()}
     rates = measure_rates(runs, flags.rounds, flags.seconds)
-    flops = count_flops(case)
-    peaks = {dtype: rates[dtype] * 2 * SIDE**3 for dtype in DTYPES[device]}
-    ours, theirs = rates["ganjax"], [rates[name] for name in cold if name != "ganjax"]
-    return {
-        "images_per_second": {name: rates[name] * config.batch_size for name in cold},
+    flops, peak = count_flops(case), rates["matmul"] * 2 * SIDE**3
+    ours, theirs = rates["ganjax"], [rates[name] for name in contenders[1:]]
+    result = {
+        "images_per_second": {n: rates[n] * config.batch_size for n in contenders},
         "ratio": ours / np.max(theirs, axis=0),
         "flops_per_step": flops,
-        "peak_flops": peaks,
-        "of_peak": {dtype: ours * flops / peak for dtype, peak in peaks.items()},
-        "cold": cold,
+        "peak_flops": peak,
+        "of_peak": ours * flops / peak,
+        "cold": {name: result for name, result in cold.items() if result},
     }
+    if device == "cuda":
+        compiled = count_compiled(config)
+        bandwidth = rates["copy"] * 2 * COPIED
+        bounds = compiled["flops"] / peak, compiled["bytes"] / bandwidth
+        result |= {
+            "compiled": compiled,
+            "bandwidth": bandwidth,
+            "roofline": ours * np.max(bounds, axis=0),
+        }
+    return result
 
 
 def describe() -> dict[str, Any]:
@@ -144,10 +191,12 @@ def describe() -> dict[str, Any]:
     import jax
     import torch
 
+    import ganjax
+
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     models = [line.split(":")[1].strip() for line in lines if "model name" in line]
-    names = ("ganjax", "jax", "jaxlib", "flax", "optax", "torch", "numpy")
+    names = ("jax", "jaxlib", "flax", "optax", "torch", "numpy")
     return {
         "cpu": (models or [platform.processor()])[0],
         "cores": os.cpu_count(),
@@ -155,7 +204,8 @@ def describe() -> dict[str, Any]:
         "device": jax.local_devices()[0].device_kind,
         "system": platform.platform(),
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in names},
+        "versions": {"ganjax": ganjax.__version__}
+        | {name: importlib.metadata.version(name) for name in names},
     }
 
 
@@ -171,24 +221,39 @@ def row(case: str, result: dict[str, Any], device: str) -> str:
     contenders, cold = ("ganjax", *TORCH[device]), result["cold"]
     cells = [cell(result["images_per_second"].get(n), ",.0f") for n in contenders]
     cells += [cell(result["ratio"], ".2f"), f"{result['flops_per_step'] / 1e9:.2f}"]
-    cells += [cell(part, ".1%") for part in result["of_peak"].values()]
-    for what in ("seconds", "megabytes"):
+    cells += [cell(result[name], ".1%") for name in FRACTIONS[device]]
+    for what in ("seconds", "megabytes") if cold else ():
         starts = [cold.get(name) for name in contenders]
         cells.append(" / ".join(f"{s[what]:,.0f}" if s else "none" for s in starts))
     return "| " + " | ".join([case, *cells]) + " |"
 
 
-def header(device: str) -> str:
+def header(device: str, cold: bool) -> str:
     """The first two lines of the table."""
     titles = ["ganjax, images/s", *(f"PyTorch {mode}" for mode in TORCH[device])]
-    titles += ["ratio", "GFLOP", *(f"of {dtype} peak" for dtype in DTYPES[device])]
-    titles += ["cold, s", "memory, MB"]
+    titles += [
+        "ratio",
+        "GFLOP",
+        *(name.replace("_", " ") for name in FRACTIONS[device]),
+    ]
+    titles += ["cold, s", "memory, MB"] if cold else []
     return "| config | " + " | ".join(titles) + " |\n|---|" + "---:|" * len(titles)
+
+
+def cases(flags: argparse.Namespace) -> list[str]:
+    """The names of what to measure."""
+    if not flags.batch:
+        return flags.configs
+    variants = itertools.product(flags.dtypes, flags.batch, flags.configs)
+    return [f"{name}/{batch}/{dtype}" for dtype, batch, name in variants]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--configs", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--batch", nargs="+", type=int, help="instead of each config's")
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=["float32"])
+    parser.add_argument("--cold", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="a turn's length")
     parser.add_argument("--out", type=Path, default=RESULTS / "benchmark.json")
@@ -205,13 +270,14 @@ def main() -> None:
     if device == "cuda" and not torch.cuda.is_available():
         sys.exit("error: JAX has a GPU, PyTorch has none: install a CUDA build of it")
     flags.out.parent.mkdir(parents=True, exist_ok=True)
-    print(header(device), flush=True)
+    print(header(device, flags.cold), flush=True)
     before = json.loads(flags.out.read_text()) if flags.out.exists() else {}
     results = before.get("configs", {})
-    for case in flags.configs:
+    for case in cases(flags):
         # Empty for the cold start; the measurements reuse what it compiles.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
-            os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
+            if flags.cold:
+                os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
             result = measure(case, device, flags)
         print(row(case, result, device), flush=True)
         results[case] = {"machine": describe()} | result

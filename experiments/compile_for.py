@@ -36,6 +36,7 @@ from unittest import mock
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 import ganjax
 from experiments.compile_targets import TARGETS
@@ -73,15 +74,21 @@ class Training:
         return parallel.train_program(self.gan, self.chunk, self.streamed, devices)
 
 
-def make_training(path: str, dtype: str, batch: int, num_devices: int) -> Training:
-    """What a training on accelerators calls; no array is made."""
-    config = ganjax.load_config(path, {"dtype": dtype})
+def load(path: str, dtype: str, batch: int) -> ConfigDict:
+    """A config with this dtype and batch size."""
+    config = ganjax.load_config(path, {"dtype": dtype, "batch_size": batch})
     if "history" in config:  # CycleGAN's, which is at least a batch
         config.history = max(config.history, batch)
+    return config
+
+
+def make_training(config: ConfigDict, backend: str, num_devices: int) -> Training:
+    """What a training on "gpu" or "tpu" calls; no array is made."""
     # Networks and the length of a call are chosen by the back end.
-    with mock.patch.object(jax, "default_backend", lambda: "tpu"):
+    with mock.patch.object(jax, "default_backend", lambda: backend):
         gan = ganjax.make_gan(config)
         chunk = parallel.steps_per_call(gan)
+    batch = config.batch_size
     local = batch // num_devices
     examples = gan.examples(examples_of_any_kind(config))
     size = row_bytes(examples)
@@ -115,7 +122,7 @@ def compile_for(path: str, target: str, dtype: str, batch: int) -> tuple[Any, St
     """The numbers of one program, for the JSON file, and what a step of it does."""
     chip = TARGETS[target]
     devices = chip.devices()
-    training = make_training(path, dtype, batch, len(devices))
+    training = make_training(load(path, dtype, batch), chip.backend, len(devices))
     lowered = training.program(devices).lower(*training.arguments)
     started = time.perf_counter()
     compiled = lowered.compile()

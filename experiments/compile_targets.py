@@ -76,6 +76,11 @@ class Target:
         """The module that has it."""
         return {"tpu": "libtpu", "cuda": "jax_cuda12_plugin"}[self.platform]
 
+    @property
+    def backend(self) -> str:
+        """JAX's name for it."""
+        return {"tpu": "tpu", "cuda": "gpu"}[self.platform]
+
     def devices(self) -> list[Any]:
         """Devices that can be compiled for and nothing else."""
         description = topologies.get_topology_desc(

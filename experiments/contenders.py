@@ -43,13 +43,21 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "dcgan_5x5": ("configs/loss.py:non_saturating", DCGAN),
 }
 SIDE = 2048  # of the matrices
+COPIED = 2**30  # bytes
 PRODUCTS = 10  # in one call, so that the cost of the call does not matter
 
 
 def load_case(name: str) -> ConfigDict:
-    """The config of a case, without a last step."""
-    path, overrides = CASES[name]
-    return load_config(path, overrides | {"num_steps": 10**9})
+    """The config of a case without a last step, as in `mnist` or `mnist/1024/bfloat16`.
+
+    Batch size and dtype are the config's own unless given.
+    """
+    case, *given = name.split("/")
+    path, overrides = CASES[case]
+    changes = {"num_steps": 10**9}
+    if given:
+        changes |= {"batch_size": int(given[0]), "dtype": given[1]}
+    return load_config(path, overrides | changes)
 
 
 def random_images(config: ConfigDict) -> np.ndarray:
@@ -119,6 +127,23 @@ def make_matmul(dtype: str) -> Contender:
         for _ in range(-(-steps // PRODUCTS)):
             result = multiply(result, matrix)
         jax.block_until_ready(result)
+
+    return run
+
+
+def make_copy() -> Contender:
+    """Writes of as many bytes as were read; a step is one copy of `COPIED` bytes."""
+    import jax
+    import jax.numpy as jnp
+
+    array = jnp.zeros(COPIED // 4, jnp.float32)
+    add = jax.jit(lambda x: x + 1, donate_argnums=0)
+
+    def run(steps: int) -> None:
+        nonlocal array
+        for _ in range(steps):
+            array = add(array)
+        jax.block_until_ready(array)
 
     return run
 

@@ -60,8 +60,11 @@ class TorchGan:
         self.d_optimizer = Optimizer(
             self.discriminator, config.d_optimizer, steps, n_dis
         )
+        bfloat16 = config.dtype == "bfloat16"
+        # Around forward passes, not a step: it keeps the weights that it has cast.
+        self.autocast = torch.autocast(device, torch.bfloat16, enabled=bfloat16)
         losses = make_losses(config, self.generator, self.discriminator)
-        self.d_loss, self.g_loss = losses
+        self.d_loss, self.g_loss = (self.autocast(loss) for loss in losses)
         ema = config.ema.half_life > 0
         self.average = copy.deepcopy(self.generator) if ema else self.generator
         self.averaged = [floats(self.average), floats(self.generator)] if ema else []
@@ -94,7 +97,7 @@ class TorchGan:
             self.update_d(images, self.update_g(images))
             return
         for real in images.split(self.config.batch_size):
-            with torch.no_grad():
+            with torch.no_grad(), self.autocast:
                 fake = self.generator(self.noise(len(real)))
             self.update_d(real, fake)
         self.update_g(real)
@@ -152,6 +155,7 @@ def floats(module: nn.Module) -> list[Tensor]:
 
 def compile_losses(gan: TorchGan) -> None:
     """Compiles both passes of both players; Adam is a fused kernel already."""
+    torch._dynamo.reset()  # else a second batch size would be compiled as a variable
     gan.generator.compile()  # for the samples of D's updates
     gan.d_loss, gan.g_loss = torch.compile(gan.d_loss), torch.compile(gan.g_loss)
 

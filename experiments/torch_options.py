@@ -31,6 +31,7 @@ SUPPORTED = {
 }
 CHOICES: dict[str, Collection[str]] = {
     "gan": ("standard",),
+    "dtype": ("float32", "bfloat16"),
     "loss": D_LOSSES,
     "prior.distribution": ("normal", "uniform"),
     "generator.name": ("mlp", "dcgan"),

@@ -23,14 +23,17 @@ FILES = [name for name in compile_for.CONFIGS if ":" not in name]
 # --- lowering for CUDA and TPU --------------------------------------------------------
 
 
-CASES = [(name, "bfloat16", "bf16") for name in FILES]
-CASES += [(name, "float32", "f32") for name in ("mnist", "srgan", "crnn_gan")]
+CASES = [(name, "bfloat16", "bf16", "tpu") for name in FILES]
+CASES += [(name, "float32", "f32", "gpu") for name in ("mnist", "srgan", "crnn_gan")]
+PLATFORMS = {"tpu": "tpu", "gpu": "cuda"}  # by back end
 
 
-@pytest.mark.parametrize("name,dtype,type_name", CASES)
-def test_every_config_lowers_for_cuda_and_tpu(name, dtype, type_name):
-    training = compile_for.make_training(name, dtype, batch=8, num_devices=2)
-    export = jax.export.export(jax.jit(training.program()), platforms=("cuda", "tpu"))
+@pytest.mark.parametrize("name,dtype,type_name,backend", CASES)
+def test_every_config_lowers(name, dtype, type_name, backend):
+    config = compile_for.load(name, dtype, 8)
+    training = compile_for.make_training(config, backend, num_devices=2)
+    program = jax.jit(training.program())
+    export = jax.export.export(program, platforms=[PLATFORMS[backend]])
     module = export(*training.arguments).mlir_module()
     types = set(re.findall(r"tensor<(?:\d+x)*([a-z]\w*)>", module))
     assert "f32" in types and "f64" not in types
@@ -46,10 +49,15 @@ def test_every_config_lowers_for_cuda_and_tpu(name, dtype, type_name):
 
 
 def test_networks_and_calls_are_those_of_accelerators():
-    training = compile_for.make_training("mnist", "float32", batch=8, num_devices=2)
+    config = compile_for.load("mnist", "float32", 8)
+    training = compile_for.make_training(config, "gpu", num_devices=2)
+    assert training.gan.generator.conv == "patches"
+    training = compile_for.make_training(config, "tpu", num_devices=2)
     assert training.gan.generator.conv == "library"
     assert training.chunk == 100 and not training.streamed
-    folder = compile_for.make_training("image_folder", "float32", 64, num_devices=2)
+    folder = compile_for.make_training(
+        compile_for.load("image_folder", "float32", 64), "tpu", num_devices=2
+    )
     assert not folder.streamed
 
 

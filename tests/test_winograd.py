@@ -77,7 +77,9 @@ def test_layers_with_many_channels_are_filtered(size, filtered):
     assert winograd.applies(Size(*size)) == filtered
     x, kernel = jnp.ones((1, s * h, s * w, i)), jnp.ones((k, k, i, o))
     plain = k * k * i * o * h * w
-    traced = multiplications(lambda: conv.conv.fun(x, kernel, s))  # type: ignore[attr-defined]
+    run = conv.conv.fun  # type: ignore[attr-defined]
+    traced = multiplications(lambda: run(x, kernel, s, fused=False))
+    assert multiplications(lambda: run(x, kernel, s, fused=True)) == plain
     assert (traced < plain) == filtered
 
 

@@ -74,8 +74,9 @@ class Standard(Gan):
     # z of samples, relative to training: below 1 more fidelity and less diversity,
     # above 1 the reverse (arXiv:1809.11096, section 3.1).
     sample_scale: NonNegative = 1.0
-    # Convolutions as matrix products or as the library has them: the same function.
-    conv: Literal["auto", "matmul", "library"] = "auto"
+    # Convolutions as matrix products, made for CPUs or GPUs ("patches"), or those of XLA:
+    # the same function.
+    conv: Literal["auto", "matmul", "patches", "library"] = "auto"
 
     RESUMABLE: ClassVar = frozenset({"sample_scale", "conv"})
 
@@ -297,11 +298,12 @@ class Standard(Gan):
 
 
 def resolve_conv(conv: str) -> str:
-    """The implementation for "auto": CPUs have fast matrix products, GPUs and TPUs
-    have units for convolutions."""
+    """The implementation for "auto": TPUs have units for convolutions; on CPUs and GPUs
+    the derivatives of XLA's are slow, above all of images with one channel."""
     if conv != "auto":
         return conv
-    return "matmul" if jax.default_backend() == "cpu" else "library"
+    by_backend = {"cpu": "matmul", "gpu": "patches"}
+    return by_backend.get(jax.default_backend(), "library")
 
 
 def make_network(

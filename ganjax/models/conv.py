@@ -1,8 +1,9 @@
-"""Strided convolutions as matrix products: the mathematics of Flax's, made for CPUs.
+"""Strided convolutions as matrix products: the mathematics of Flax's.
 
-On the CPU back end of XLA a strided convolution, and above all its derivatives, run far
-below the speed of the matrix unit, and inside a loop they fall back to a naive kernel.
-GPUs and TPUs have convolution units: "library" is for them.
+XLA's own, and above all their derivatives, run far below the speed of the matrix unit: on
+CPUs, where they fall back to a naive kernel inside a loop, and on GPUs where an image has
+one channel or a kernel is differentiated twice. TPUs have units for convolutions:
+"library" is for them.
 
 A convolution is linear in the image and in the kernel; with a weight on every pixel of
 its result it is a form linear in three arrays,
@@ -14,8 +15,9 @@ convolution by x, `kernel_gradient` by k. The derivatives of each are the other 
 three functions serve every derivative of every order. They are defined for reverse mode
 alone: for `jax.jvp` of a network choose "library".
 
-They are computed in one of two ways, chosen by `winograd.applies` from the sizes:
-patches.py works for all, winograd.py with fewer multiplications for many channels.
+"patches" leaves to XLA what to fuse, as GPUs need it; patches.py has the products.
+"matmul" is for CPUs: copies in passes of their own, and winograd.py, which needs fewer
+multiplications, where `winograd.applies` to the sizes.
 """
 
 from collections.abc import Callable
@@ -30,56 +32,62 @@ from ganjax.models import patches, winograd
 from ganjax.models.winograd import Size
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+NAMES = ("conv", "conv_adjoint", "kernel_gradient")
 Pair = tuple[jax.Array, jax.Array]
 
 
-def _method(size: Size) -> Any:
-    """The module that computes convolutions of this size."""
-    return winograd if winograd.applies(size) else patches
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv(x: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
-    """∂T/∂y: [B, sH, sW, I], [k, k, I, O] -> [B, H, W, O]; k is at least s."""
-    _, h, w, i = x.shape
-    size = Size(len(kernel), s, i, kernel.shape[-1], h // s, w // s)
-    return _method(size).conv(x, kernel, s)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv_adjoint(y: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
-    """∂T/∂x: [B, H, W, O], [k, k, I, O] -> [B, sH, sW, I]; k is at least s."""
-    _, h, w, o = y.shape
-    size = Size(len(kernel), s, kernel.shape[2], o, h, w)
-    return _method(size).conv_adjoint(y, kernel, s)
+def _method(size: Size, fused: bool) -> dict[str, Callable[..., jax.Array]]:
+    """The functions that compute convolutions of this size."""
+    if not fused and winograd.applies(size):
+        return vars(winograd)
+    return {name: partial(getattr(patches, name), fused=fused) for name in NAMES}
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def kernel_gradient(x: jax.Array, y: jax.Array, k: int, s: int) -> jax.Array:
+def conv(x: jax.Array, kernel: jax.Array, s: int, fused: bool) -> jax.Array:
+    """∂T/∂y: [B, sH, sW, I], [k, k, I, O] -> [B, H, W, O]; k is at least s."""
+    _, h, w, i = x.shape
+    size = Size(len(kernel), s, i, kernel.shape[-1], h // s, w // s)
+    return _method(size, fused)["conv"](x, kernel, s)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def conv_adjoint(y: jax.Array, kernel: jax.Array, s: int, fused: bool) -> jax.Array:
+    """∂T/∂x: [B, H, W, O], [k, k, I, O] -> [B, sH, sW, I]; k is at least s."""
+    _, h, w, o = y.shape
+    size = Size(len(kernel), s, kernel.shape[2], o, h, w)
+    return _method(size, fused)["conv_adjoint"](y, kernel, s)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def kernel_gradient(
+    x: jax.Array, y: jax.Array, k: int, s: int, fused: bool
+) -> jax.Array:
     """∂T/∂k: [B, sH, sW, I], [B, H, W, O] -> [k, k, I, O]."""
     _, h, w, o = y.shape
     size = Size(k, s, x.shape[-1], o, h, w)
-    return _method(size).kernel_gradient(x, y, k, s)
+    return _method(size, fused)["kernel_gradient"](x, y, k, s)
 
 
 def _forward(function: Callable[..., jax.Array]) -> Callable[..., Any]:
     """All three are bilinear: their derivatives need both arguments, and no more."""
-    return lambda a, b, *sizes: (function(a, b, *sizes), (a, b))
+    return lambda a, b, *static: (function(a, b, *static), (a, b))
 
 
-def _conv_vjp(s: int, saved: Pair, y: jax.Array) -> Pair:
+def _conv_vjp(s: int, fused: bool, saved: Pair, y: jax.Array) -> Pair:
     x, kernel = saved
-    return conv_adjoint(y, kernel, s), kernel_gradient(x, y, len(kernel), s)
+    k = len(kernel)
+    return conv_adjoint(y, kernel, s, fused), kernel_gradient(x, y, k, s, fused)
 
 
-def _adjoint_vjp(s: int, saved: Pair, x: jax.Array) -> Pair:
+def _adjoint_vjp(s: int, fused: bool, saved: Pair, x: jax.Array) -> Pair:
     y, kernel = saved
-    return conv(x, kernel, s), kernel_gradient(x, y, len(kernel), s)
+    return conv(x, kernel, s, fused), kernel_gradient(x, y, len(kernel), s, fused)
 
 
-def _kernel_vjp(k: int, s: int, saved: Pair, kernel: jax.Array) -> Pair:
+def _kernel_vjp(k: int, s: int, fused: bool, saved: Pair, kernel: jax.Array) -> Pair:
     x, y = saved
-    return conv_adjoint(y, kernel, s), conv(x, kernel, s)
+    return conv_adjoint(y, kernel, s, fused), conv(x, kernel, s, fused)
 
 
 conv.defvjp(_forward(conv), _conv_vjp)
@@ -87,7 +95,7 @@ conv_adjoint.defvjp(_forward(conv_adjoint), _adjoint_vjp)
 kernel_gradient.defvjp(_forward(kernel_gradient), _kernel_vjp)
 
 
-def same_conv(x: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
+def same_conv(x: jax.Array, kernel: jax.Array, s: int, fused: bool) -> jax.Array:
     """[B, H, W, I], [k, k, I, O] -> [B, ⌈H/s⌉, ⌈W/s⌉, O]: an image of any size."""
     k = len(kernel)
 
@@ -100,12 +108,12 @@ def same_conv(x: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
     _, height, width, _ = x.shape
     if height % s or width % s:  # padding by nothing would be traced in each derivative
         x = jnp.pad(x, ((0, 0), fill(height), fill(width), (0, 0)))
-    return conv(x, kernel, s)
+    return conv(x, kernel, s, fused)
 
 
-def conv_transpose(x: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
+def conv_transpose(x: jax.Array, kernel: jax.Array, s: int, fused: bool) -> jax.Array:
     """[B, H, W, I], [k, k, I, O] -> [B, sH, sW, O], not flipped: as Flax has it."""
-    return conv_adjoint(x, kernel[::-1, ::-1].swapaxes(2, 3), s)
+    return conv_adjoint(x, kernel[::-1, ::-1].swapaxes(2, 3), s, fused)
 
 
 def library_conv(x: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
@@ -121,8 +129,13 @@ def library_conv_transpose(x: jax.Array, kernel: jax.Array, s: int) -> jax.Array
 
 
 ConvFn = Callable[[jax.Array, jax.Array, int], jax.Array]
-CONV: dict[str, ConvFn] = {"matmul": same_conv, "library": library_conv}
+CONV: dict[str, ConvFn] = {
+    "matmul": partial(same_conv, fused=False),
+    "patches": partial(same_conv, fused=True),
+    "library": library_conv,
+}
 CONV_TRANSPOSE: dict[str, ConvFn] = {
-    "matmul": conv_transpose,
+    "matmul": partial(conv_transpose, fused=False),
+    "patches": partial(conv_transpose, fused=True),
     "library": library_conv_transpose,
 }

@@ -52,7 +52,7 @@ def _split(x: jax.Array, k: int, s: int, axis: int) -> list[tuple[jax.Array, Blo
     return list(zip(parts, blocks, strict=True))
 
 
-def _patches(x: jax.Array, k: int, s: int) -> jax.Array:
+def _patches(x: jax.Array, k: int, s: int, fused: bool) -> jax.Array:
     """[B, sH, sW, I] -> [B·H·W, k·k·I]: what a kernel sees, block by block."""
     b, height, width, i = x.shape
     h, w, r = height // s, width // s, -(-k // s)
@@ -67,7 +67,7 @@ def _patches(x: jax.Array, k: int, s: int) -> jax.Array:
         rows = [[x[:, m : m + h, n : n + w] for n in range(r)] for m in range(r)]
         return jnp.stack([jnp.stack(row, axis=3) for row in rows], axis=3)
 
-    if k % s == 0 and i > 1:
+    if k % s == 0 and i > 1 and not fused:
         blocks = separately(cut, x).reshape(b, h + r - 1, w + r - 1, -1)
         return separately(stack, blocks).reshape(b * h * w, -1)
     x = cut(x).reshape(b, h + r - 1, w + r - 1, s, s, i)
@@ -87,14 +87,16 @@ def _matrix(kernel: jax.Array, s: int) -> jax.Array:
     )
 
 
-def conv(x: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
+def conv(x: jax.Array, kernel: jax.Array, s: int, fused: bool = False) -> jax.Array:
     """∂T/∂y: [B, sH, sW, I], [k, k, I, O] -> [B, H, W, O]; k is at least s."""
     b, h, w, _ = x.shape
     k, _, _, o = kernel.shape
-    return (_patches(x, k, s) @ _matrix(kernel, s)).reshape(b, h // s, w // s, o)
+    return (_patches(x, k, s, fused) @ _matrix(kernel, s)).reshape(b, h // s, w // s, o)
 
 
-def conv_adjoint(y: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
+def conv_adjoint(
+    y: jax.Array, kernel: jax.Array, s: int, fused: bool = False
+) -> jax.Array:
     """∂T/∂x: [B, H, W, O], [k, k, I, O] -> [B, sH, sW, I]; k is at least s.
 
     One product gives what every block of taps adds to the image, a block further each.
@@ -114,12 +116,17 @@ def conv_adjoint(y: jax.Array, kernel: jax.Array, s: int) -> jax.Array:
     return image[:, low : low + s * h, low : low + s * w]
 
 
-def kernel_gradient(x: jax.Array, y: jax.Array, k: int, s: int) -> jax.Array:
+def kernel_gradient(
+    x: jax.Array, y: jax.Array, k: int, s: int, fused: bool = False
+) -> jax.Array:
     """∂T/∂k: [B, sH, sW, I], [B, H, W, O] -> [k, k, I, O]."""
     i, o = x.shape[-1], y.shape[-1]
-    # Without the barrier XLA multiplies by a transposed matrix, which takes up to twice
-    # as long as a product after a transposition.
-    matrix = lax.optimization_barrier(_patches(x, k, s).T) @ y.reshape(-1, o)
+    transposed = _patches(x, k, s, fused).T
+    if not fused:
+        # Else XLA multiplies by a transposed matrix, which takes up to twice as long on
+        # CPUs as a product after a transposition.
+        transposed = lax.optimization_barrier(transposed)
+    matrix = transposed @ y.reshape(-1, o)
     blocks = [
         part.reshape(rows, columns, i, o)
         for part, (_, _, rows, columns) in _split(matrix, k, s, axis=0)
