@@ -55,7 +55,7 @@ def test_multiplications_are_as_few_as_said(size):
     assert multiplications(lambda: winograd.conv(x, kernel, s)) == expected
     assert multiplications(lambda: winograd.conv_adjoint(y, kernel, s)) == expected
     assert multiplications(lambda: winograd.kernel_gradient(x, y, k, s)) == expected
-    assert multiplications(lambda: patches.conv(x, kernel, s)) == plain
+    assert multiplications(lambda: patches.conv(x, kernel, s, False)) == plain
 
 
 @pytest.mark.parametrize(

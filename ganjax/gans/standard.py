@@ -74,8 +74,8 @@ class Standard(Gan):
     # z of samples, relative to training: below 1 more fidelity and less diversity,
     # above 1 the reverse (arXiv:1809.11096, section 3.1).
     sample_scale: NonNegative = 1.0
-    # Convolutions as matrix products, made for CPUs or GPUs ("patches"), or those of XLA:
-    # the same function.
+    # Convolutions as matrix products, made for CPUs or for GPUs ("patches"), or XLA's
+    # own: the same function.
     conv: Literal["auto", "matmul", "patches", "library"] = "auto"
 
     RESUMABLE: ClassVar = frozenset({"sample_scale", "conv"})

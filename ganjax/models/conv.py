@@ -1,8 +1,8 @@
 """Strided convolutions as matrix products: the mathematics of Flax's.
 
-XLA's own, and above all their derivatives, run far below the speed of the matrix unit: on
-CPUs, where they fall back to a naive kernel inside a loop, and on GPUs where an image has
-one channel or a kernel is differentiated twice. TPUs have units for convolutions:
+XLA's own, and above all their derivatives, run far below the speed of the matrix unit:
+on CPUs, where they fall back to a naive kernel inside a loop, and on GPUs where an
+image has one channel or a gradient is differentiated. TPUs have units for convolutions:
 "library" is for them.
 
 A convolution is linear in the image and in the kernel; with a weight on every pixel of
@@ -32,15 +32,14 @@ from ganjax.models import patches, winograd
 from ganjax.models.winograd import Size
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-NAMES = ("conv", "conv_adjoint", "kernel_gradient")
 Pair = tuple[jax.Array, jax.Array]
 
 
-def _method(size: Size, fused: bool) -> dict[str, Callable[..., jax.Array]]:
-    """The functions that compute convolutions of this size."""
+def _method(name: str, size: Size, fused: bool) -> Callable[..., jax.Array]:
+    """The function of that name for convolutions of this size."""
     if not fused and winograd.applies(size):
-        return vars(winograd)
-    return {name: partial(getattr(patches, name), fused=fused) for name in NAMES}
+        return getattr(winograd, name)
+    return partial(getattr(patches, name), fused=fused)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -48,7 +47,7 @@ def conv(x: jax.Array, kernel: jax.Array, s: int, fused: bool) -> jax.Array:
     """∂T/∂y: [B, sH, sW, I], [k, k, I, O] -> [B, H, W, O]; k is at least s."""
     _, h, w, i = x.shape
     size = Size(len(kernel), s, i, kernel.shape[-1], h // s, w // s)
-    return _method(size, fused)["conv"](x, kernel, s)
+    return _method("conv", size, fused)(x, kernel, s)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -56,7 +55,7 @@ def conv_adjoint(y: jax.Array, kernel: jax.Array, s: int, fused: bool) -> jax.Ar
     """∂T/∂x: [B, H, W, O], [k, k, I, O] -> [B, sH, sW, I]; k is at least s."""
     _, h, w, o = y.shape
     size = Size(len(kernel), s, kernel.shape[2], o, h, w)
-    return _method(size, fused)["conv_adjoint"](y, kernel, s)
+    return _method("conv_adjoint", size, fused)(y, kernel, s)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -66,7 +65,7 @@ def kernel_gradient(
     """∂T/∂k: [B, sH, sW, I], [B, H, W, O] -> [k, k, I, O]."""
     _, h, w, o = y.shape
     size = Size(k, s, x.shape[-1], o, h, w)
-    return _method(size, fused)["kernel_gradient"](x, y, k, s)
+    return _method("kernel_gradient", size, fused)(x, y, k, s)
 
 
 def _forward(function: Callable[..., jax.Array]) -> Callable[..., Any]:

@@ -3,7 +3,7 @@
 The image is padded and cut into blocks of s×s pixels. A kernel of k×k taps is made of
 blocks, too, and each of its blocks meets a shifted copy of the image's: the copies side
 by side are the matrix of patches, k·k·I wide. Functions and shapes are those of
-ganjax/models/conv.py.
+ganjax/models/conv.py. `fused` leaves it to XLA to fuse copies, as on GPUs.
 """
 
 from collections.abc import Callable
@@ -87,16 +87,14 @@ def _matrix(kernel: jax.Array, s: int) -> jax.Array:
     )
 
 
-def conv(x: jax.Array, kernel: jax.Array, s: int, fused: bool = False) -> jax.Array:
+def conv(x: jax.Array, kernel: jax.Array, s: int, fused: bool) -> jax.Array:
     """∂T/∂y: [B, sH, sW, I], [k, k, I, O] -> [B, H, W, O]; k is at least s."""
     b, h, w, _ = x.shape
     k, _, _, o = kernel.shape
     return (_patches(x, k, s, fused) @ _matrix(kernel, s)).reshape(b, h // s, w // s, o)
 
 
-def conv_adjoint(
-    y: jax.Array, kernel: jax.Array, s: int, fused: bool = False
-) -> jax.Array:
+def conv_adjoint(y: jax.Array, kernel: jax.Array, s: int, fused: bool) -> jax.Array:
     """∂T/∂x: [B, H, W, O], [k, k, I, O] -> [B, sH, sW, I]; k is at least s.
 
     One product gives what every block of taps adds to the image, a block further each.
@@ -117,7 +115,7 @@ def conv_adjoint(
 
 
 def kernel_gradient(
-    x: jax.Array, y: jax.Array, k: int, s: int, fused: bool = False
+    x: jax.Array, y: jax.Array, k: int, s: int, fused: bool
 ) -> jax.Array:
     """∂T/∂k: [B, sH, sW, I], [B, H, W, O] -> [k, k, I, O]."""
     i, o = x.shape[-1], y.shape[-1]
