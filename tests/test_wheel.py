@@ -11,6 +11,7 @@ import pytest
 from helpers import ROOT, run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
+NOWHERE = "http://127.0.0.1:9"
 NOT_COPIED = (".*", "__pycache__", "build", "dist", "runs", "*.egg-info")
 
 
@@ -57,10 +58,9 @@ def test_wheel_has_all_files_of_the_package_and_no_others(wheel, checkout):
     assert {"ganjax/py.typed", "ganjax/configs/mnist.py"} < expected
 
 
-def test_installed_package_trains_in_any_folder(site, tmp_path, data_place, mnist):
-    place = [f"--config.{name}={value}" for name, value in data_place.items()]
+def test_installed_package_trains_in_any_folder(site, tmp_path):
     train = ["--config", "mnist", "--config.num_steps=2", "--config.sample_every=0"]
-    ganjax(site, tmp_path, *train, *place)
+    ganjax(site, tmp_path, *train, "--config.data.data_dir=data")
     assert (tmp_path / "runs/mnist/samples.png").stat().st_size > 1000
     sample = ["--config=mnist", "--mode=sample", "--workdir=runs/mnist", "--num=4"]
     assert "samples of step 2" in ganjax(site, tmp_path, *sample)
@@ -71,7 +71,8 @@ def ganjax(site: Path, cwd: Path, *flags: str) -> str:
     result = subprocess.run(
         [sys.executable, site / "bin/ganjax", *flags],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(site)},
+        # Without a network: the embedded digits, at once.
+        env={**os.environ, "PYTHONPATH": str(site), "https_proxy": NOWHERE},
         capture_output=True,
         text=True,
     )
