@@ -23,6 +23,7 @@ from ganjax.errors import UserError
 
 T = TypeVar("T")
 
+JAX = (0, 10)  # 0.7 can't compare arrays of random keys across processes
 HEARTBEAT = 30  # seconds of silence after which a process counts as lost
 
 
@@ -39,7 +40,7 @@ def initialize(
       process_id: of this process, from 0; by default $JAX_PROCESS_ID, or the same.
 
     Raises:
-      UserError: a missing or impossible number, or no job.
+      UserError: a missing or impossible number, an old version of JAX, or no job.
     """
     address = None if coordinator == "auto" else coordinator
     if num_processes is None:
@@ -60,6 +61,11 @@ def initialize(
                 f"--process_id={process_id}: expected at least 0 and less than "
                 f"--num_processes={num_processes}"
             )
+    if jax.__version_info__ < JAX:
+        raise UserError(
+            f"--coordinator={coordinator}: expected jax {'.'.join(map(str, JAX))} or "
+            f"newer, got {jax.__version__}"
+        )
     # It would handle SIGTERM; see StopSignal.
     jax.config.update("jax_enable_preemption_service", False)
     try:

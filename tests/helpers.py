@@ -1,8 +1,10 @@
 """What tests share: small GANs, comparisons of trees, commands."""
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,17 @@ def load_folder(folder, shape=(32, 32, 3)):
     """A folder of images as a data set."""
     options = {"name": "image_folder", "manual_dir": str(folder), "image_shape": shape}
     return data.load(data.DataOptions(**options))
+
+
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+    """float64 in the block, in every version of JAX."""
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
 
 
 def assert_identical(a, b):

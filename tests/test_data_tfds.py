@@ -123,6 +123,12 @@ def test_failed_preparations_are_reported(monkeypatch, error, expected, message)
         tfds._prepare(Builder(), DataOptions())
 
 
+def test_preparation_without_tensorflow_leads_to_the_fallback(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(tfds.Unreachable, match="import of tensorflow halted"):
+        tfds._prepare(None, DataOptions())
+
+
 class DecodedBuilder:
     """As much of a TFDS builder as decoding uses, with these PNGs."""
 

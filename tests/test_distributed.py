@@ -174,6 +174,13 @@ def test_configs_and_data_must_be_the_same_in_all_processes(monkeypatch):
         distributed.check_same("anything", "config")
 
 
+@pytest.fixture
+def recent_jax(monkeypatch):
+    """The lowest version of JAX for several processes, which also has its options."""
+    monkeypatch.setattr(jax, "__version_info__", distributed.JAX)
+    monkeypatch.setattr(jax.config, "update", lambda name, value: None)
+
+
 @pytest.mark.parametrize(
     "coordinator,num,index,message",
     [
@@ -186,21 +193,25 @@ def test_configs_and_data_must_be_the_same_in_all_processes(monkeypatch):
         ("auto", None, None, "no job"),  # not in a cluster
     ],
 )
-def test_impossible_jobs_are_refused(coordinator, num, index, message):
+def test_impossible_jobs_are_refused(recent_jax, coordinator, num, index, message):
     with pytest.raises(ganjax.UserError, match=message):
         distributed.initialize(coordinator, num, index)
 
 
-def test_numbers_of_a_job_may_be_in_the_environment(monkeypatch):
+def test_old_versions_of_jax_are_refused(monkeypatch):
+    monkeypatch.setattr(jax, "__version_info__", (0, 9, 2))
+    with pytest.raises(ganjax.UserError, match=r"host:1: expected jax 0\.10 or newer"):
+        distributed.initialize("host:1", 2, 0)
+
+
+def test_numbers_of_a_job_may_be_in_the_environment(monkeypatch, recent_jax):
     given = []
     initialize = lambda *arguments, **options: given.append(arguments)  # noqa: E731
     monkeypatch.setattr(jax.distributed, "initialize", initialize)
     monkeypatch.setenv("JAX_NUM_PROCESSES", "3")
     monkeypatch.setenv("JAX_PROCESS_ID", "2")
-    before = jax.config.jax_enable_preemption_service
     distributed.initialize("host:1")
     distributed.initialize("host:1", 4, 1)
-    jax.config.update("jax_enable_preemption_service", before)
     assert given == [("host:1", 3, 2), ("host:1", 4, 1)]
     monkeypatch.setenv("JAX_PROCESS_ID", "first")
     with pytest.raises(ganjax.UserError, match="JAX_PROCESS_ID=first: expected a num"):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import double_precision
 
 from experiments import change_of_variables, games, predictability, proposition2
 from experiments.predictability import BITS, UNITS, Measures, measure
@@ -23,14 +24,14 @@ close = partial(np.testing.assert_allclose, rtol=0, atol=1e-9)
 @pytest.mark.parametrize("delay", [0, 2])
 @pytest.mark.parametrize("fraction", [0.1, 0.4, 0.9, 1.05])
 def test_factors_measured_on_paths_are_the_predicted_ones(delay, fraction):
-    with jax.enable_x64(True):
+    with double_precision():
         rate = fraction * theory.largest_rate(delay)
         measured = proposition2.measured_factor(rate, delay)
     close(measured, theory.mirror_factor(rate, delay), atol=2e-3)
 
 
 def test_criterion_rises_only_if_d_is_behind():
-    with jax.enable_x64(True):
+    with double_precision():
         for descent in proposition2.DESCENTS:
             values = proposition2.excess(descent.path(proposition2.STARTS[0]))
             assert (np.diff(values) > 1e-14).any() == (descent.delay > 0)
@@ -42,7 +43,7 @@ def test_criterion_rises_only_if_d_is_behind():
 @pytest.mark.parametrize("setting", games.SETTINGS, ids=lambda setting: setting.name)
 @pytest.mark.parametrize("updates", get_args(theory.Updates))
 def test_paths_close_to_an_equilibrium_have_the_predicted_factor(setting, updates):
-    with jax.enable_x64(True):
+    with double_precision():
         predicted, measured = setting.factors(updates)
         if not predicted:
             close(setting.path(updates)[-1], setting.equilibrium)

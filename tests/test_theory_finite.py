@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import double_precision
 
 from ganjax import theory
 
@@ -15,8 +16,8 @@ START = np.array([0.05, 0.15, 0.1, 0.7])
 
 
 @pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
+def float64():
+    with double_precision():
         yield
 
 

@@ -159,7 +159,10 @@ def _check_manual(builder: Any, folder: Path, manual: Mapping[str, str]) -> None
 
 def _prepare(builder: Any, options: DataOptions) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # silence its start-up log
-    import tensorflow as tf
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise Unreachable(f"TensorFlow prepares it: {_line(error)}") from error
     import tensorflow_datasets as tfds
 
     tf.config.set_visible_devices([], "GPU")  # it would take all their memory
