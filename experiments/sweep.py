@@ -23,11 +23,7 @@ import jax
 from ml_collections import ConfigDict
 
 import ganjax
-from experiments.common import (
-    describe_machine,
-    make_folder,
-    save_table,
-)
+from experiments.common import describe_machine, make_folder
 from experiments.seeds import default_stack
 from experiments.sweep_report import HIGHEST, Ranking, Result, half_width, plot, table
 from experiments.sweep_runs import (
@@ -85,7 +81,8 @@ def save(results: list[Result], total: int, flags: argparse.Namespace) -> None:
     """Writes table, numbers and figure of the settings that are done."""
     ranking = Ranking(flags.metric, flags.highest or flags.metric in HIGHEST)
     out = Path(flags.out)
-    save_table(table(results, ranking), out / "sweep.md")
+    text = table(results, ranking)
+    files.write_text(out / "sweep.md", text + "\n")
     figure = plot(results, ranking)
     files.write_file(out / "sweep.png", lambda file: figure.savefig(file, dpi=100))
     rows = [
@@ -100,8 +97,9 @@ def save(results: list[Result], total: int, flags: argparse.Namespace) -> None:
     ]
     given = {k: v for k, v in vars(flags).items() if k != "out"}
     about = {"machine": describe_machine(), "versions": versions(), "settings": total}
-    text = json.dumps(given | about | {"results": rows}, indent=1)
-    files.write_text(out / "sweep.json", text + "\n")
+    content = json.dumps(given | about | {"results": rows}, indent=1)
+    files.write_text(out / "sweep.json", content + "\n")
+    print(f"\n{len(results)} of {total} settings are in {out}/sweep.md", flush=True)
 
 
 def sweep(flags: argparse.Namespace) -> list[Result]:
@@ -151,6 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     use_compilation_cache()
     try:
         sweep(flags)
+        print((Path(flags.out) / "sweep.md").read_text(), end="")
     except UserError as error:
         raise SystemExit(f"error: {error}") from error
     except KeyboardInterrupt as error:

@@ -5,7 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
-from helpers import ROOT, assert_identical, small_config
+from helpers import ROOT, assert_identical, make_random_digits, small_config
 
 import ganjax
 from experiments import common, loss_table, tips
@@ -92,13 +92,7 @@ def test_cartoon_faces_are_many_and_repeatable(tmp_path):
 
 @pytest.fixture
 def random_digits():
-    """A data set of 32 random images."""
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (32, 28, 28, 1), np.uint8)
-    labels = np.arange(32) % 10
-    return ganjax.make_dataset(
-        images, labels, images[:20], labels[:20], name="random", source="a test"
-    )
+    return make_random_digits()
 
 
 @pytest.mark.slow
