@@ -129,7 +129,7 @@ def plot(results: Sequence[Result], ranking: Ranking) -> Figure:
     for axis, label in zip(axes, dimensions, strict=False):
         others = [other for other in dimensions if other != label]
         few = len(others) == 1 and len(dimensions[others[0]]) <= MAX_LINES
-        panel(axis, label, results, (others[0] if few else None, ranking))
+        panel(axis, label, others[0] if few else None, results, ranking)
     for axis in axes[len(dimensions) :]:
         axis.set_axis_off()
     positive = all(x > 0 for r in results for x in r.values(ranking.metric))
@@ -143,11 +143,11 @@ def plot(results: Sequence[Result], ranking: Ranking) -> Figure:
 def panel(
     axis: Axes,
     label: str,
+    other: str | None,
     results: Sequence[Result],
-    about: tuple[str | None, Ranking],
+    ranking: Ranking,
 ) -> None:
-    """One panel: `about` is the dimension that has a line for each value, and how."""
-    other, ranking = about
+    """The panel of one dimension, with a line for each value of another one."""
     values = varying(results).get(label, [])
     numeric = all(type(value) in (int, float) for value in values)
     if numeric:

@@ -10,7 +10,7 @@ import pytest
 from helpers import assert_close, make_random_digits, small_config, smallest_config
 
 import ganjax
-from experiments import common, seeds, sweep, sweep_runs
+from experiments import common, seeds, seeds_speed, sweep, sweep_runs
 from experiments.sweep_report import Ranking, Result, interval, plot, table
 from experiments.sweep_settings import (
     Setting,
@@ -196,6 +196,12 @@ def test_a_seed_that_diverges_ends_alone(tmp_path, monkeypatch, random_digits):
     common.save_study(configs[path], path, 20, {"diverged": lost.what})
     assert common.is_finished(configs[path], path, 20)
     assert not common.is_finished(configs[tmp_path / "8"], tmp_path / "8", 20)
+
+
+def test_table_of_speeds_states_the_ratio_of_each_round():
+    rates = {2: np.array([1500.0, 1800.0, 900.0]), 0: np.array([1000.0, 900.0, 1000.0])}
+    lines = seeds_speed.table(rates).splitlines()
+    assert lines[2:] == ["| 2 | 1,500 | 1,000 | 1.50 (0.90 to 2.00) |"]
 
 
 # --- the sweep ----------------------------------------------------------------------
