@@ -16,14 +16,14 @@ only what is new. docs/sweep.md has an example.
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import jax
 from ml_collections import ConfigDict
 
 import ganjax
-from experiments.common import describe_machine, make_folder
+from experiments.common import describe_machine, make_folder, save_figure
 from experiments.seeds import default_stack
 from experiments.sweep_report import HIGHEST, Ranking, Result, half_width, plot, table
 from experiments.sweep_runs import (
@@ -80,17 +80,16 @@ def check_numbers(flags: argparse.Namespace) -> None:
 def save(results: list[Result], total: int, flags: argparse.Namespace) -> None:
     """Writes table, numbers and figure of the settings that are done."""
     ranking = Ranking(flags.metric, flags.highest or flags.metric in HIGHEST)
-    out = Path(flags.out)
+    out = flags.out
     text = table(results, ranking)
     files.write_text(out / "sweep.md", text + "\n")
-    figure = plot(results, ranking)
-    files.write_file(out / "sweep.png", lambda file: figure.savefig(file, dpi=100))
+    save_figure(plot(results, ranking), out / "sweep.png")
     rows = [
         {
             "setting": result.setting.values,
             "overrides": result.setting.overrides,
-            "mean": result.mean(ranking.metric),
-            "half_width": half_width(result.values(ranking.metric)),
+            "mean": finite(result.mean(ranking.metric)),
+            "half_width": finite(half_width(result.values(ranking.metric))),
             "scores": result.scores,
         }
         for result in ranking.sort(results)
@@ -102,6 +101,11 @@ def save(results: list[Result], total: int, flags: argparse.Namespace) -> None:
     print(f"\n{len(results)} of {total} settings are in {out}/sweep.md", flush=True)
 
 
+def finite(number: float) -> float | None:
+    """JSON has no NaN."""
+    return number if math.isfinite(number) else None
+
+
 def sweep(flags: argparse.Namespace) -> list[Result]:
     """Checks all settings, and trains and scores them in turn.
 
@@ -110,7 +114,7 @@ def sweep(flags: argparse.Namespace) -> list[Result]:
     """
     check_numbers(flags)
     settings = read_settings(flags)
-    out = make_folder(flags.out)
+    out = flags.out = make_folder(flags.out)
     plans = []
     for setting in settings:
         configs = [
@@ -122,7 +126,7 @@ def sweep(flags: argparse.Namespace) -> list[Result]:
         plans.append(dict(zip(folders, configs, strict=True)))
     check_metric(flags.metric, configs[0])
     results: list[Result] = []
-    with files.lock_folder(out, "--out"):
+    with files.errors_explained(out), files.lock_folder(out, "--out"):
         for setting, plan in zip(settings, plans, strict=True):
             scores = run_setting(plan, flags.num, flags.stack or default_stack())
             results.append(Result(setting, scores))
@@ -149,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     use_compilation_cache()
     try:
         sweep(flags)
-        print((Path(flags.out) / "sweep.md").read_text(), end="")
+        print((flags.out / "sweep.md").read_text(), end="")
     except UserError as error:
         raise SystemExit(f"error: {error}") from error
     except KeyboardInterrupt as error:

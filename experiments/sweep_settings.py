@@ -88,15 +88,15 @@ def make_settings(
         rng = np.random.default_rng([seed, i])
         draws.append([dimension.draw(rng) for dimension in random])
     points = itertools.product(*(dimension.values for dimension in grid))
-    settings = []
+    settings: list[Setting] = []
     for point, draw in itertools.product(points, draws):
         pairs = list(zip((*grid, *random), (*point, *draw), strict=True))
-        settings.append(
-            Setting(
-                {dimension.label: value for dimension, value in pairs},
-                {field: value for dim, value in pairs for field in dim.fields},
-            )
+        setting = Setting(
+            {dimension.label: value for dimension, value in pairs},
+            {field: value for dim, value in pairs for field in dim.fields},
         )
+        if setting not in settings:  # of few random values some are drawn twice
+            settings.append(setting)
     return settings
 
 

@@ -39,6 +39,7 @@ def test_every_tip_is_a_config(row):
         ("docs/results.md", "loss_table.md"),
         ("docs/results.md", "contrast.md"),
         ("docs/gans.md", "pixel_losses.md"),
+        ("docs/sweep.md", "sweep.md"),
         ("experiments/README.md", "tips.md"),
     ],
 )

@@ -1,7 +1,6 @@
 """Sweeps: settings from flags, seeds in one program, resumption, ranking."""
 
 import json
-import math
 import os
 
 import jax
@@ -83,6 +82,8 @@ def test_random_settings_depend_on_seed_and_number_alone():
     assert all(type(size) is int and 8 <= size <= 24 for size in sizes)
     assert len(set(sizes)) == 17
     assert {values["loss"] for values in found} == {"hinge", "wgan"}
+    few = parse_random("loss=hinge,wgan", config)
+    assert len(make_settings([], [few], 200, seed=0)) == 2
     assert float(f"{found[0]['penalties.r1']:.3g}") == found[0]["penalties.r1"]
 
 
@@ -177,6 +178,21 @@ def test_seeds_in_one_program_equal_separate_runs(network, tmp_path, random_digi
         }
 
 
+@pytest.mark.parametrize(
+    "change,stacks",
+    [
+        ({}, True),
+        ({"on_divergence": "rollback"}, False),
+        ({"debug_nans": True}, False),
+        ({"evaluate_every": 5}, False),
+        ({"data__device_budget_mb": 0}, False),
+    ],
+)
+def test_what_the_loop_alone_can_do_is_left_to_it(change, stacks, random_digits):
+    config = smallest_config(data__name="random", **change)
+    assert seeds.can_stack(config, random_digits) is stacks
+
+
 def test_a_seed_that_diverges_ends_alone(tmp_path, monkeypatch, random_digits):
     init = ganjax.init_state
 
@@ -196,6 +212,10 @@ def test_a_seed_that_diverges_ends_alone(tmp_path, monkeypatch, random_digits):
     common.save_study(configs[path], path, 20, {"diverged": lost.what})
     assert common.is_finished(configs[path], path, 20)
     assert not common.is_finished(configs[tmp_path / "8"], tmp_path / "8", 20)
+
+
+def test_the_default_on_cpus_is_one_seed_after_another():
+    assert seeds.default_stack() == 1
 
 
 def test_table_of_speeds_states_the_ratio_of_each_round():
@@ -252,7 +272,7 @@ def test_a_sweep_that_was_stopped_resumes(run_sweep, monkeypatch, tmp_path):
     assert trained == [(2, 1), (3, 0), (3, 1)]
     assert part["results"][0] in rows
     assert sorted(row["setting"]["n_dis"] for row in rows[:2]) == [1, 2]
-    assert rows[2]["setting"] == {"n_dis": 3} and math.isnan(rows[2]["mean"])
+    assert rows[2]["setting"] == {"n_dis": 3} and rows[2]["mean"] is None
     again, trained = run_sweep("--grid=n_dis=1,2,3")
     assert trained == [] and str(again) == str(rows)
     _, trained = run_sweep("--grid=n_dis=1,2", "--seeds=3")
