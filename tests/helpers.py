@@ -70,16 +70,6 @@ def small_sgd_gan(**overrides):
     return small_gan(**overrides, g_optimizer=sgd, d_optimizer=sgd)
 
 
-def make_random_digits():
-    """A data set of 32 random images."""
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (32, 28, 28, 1), np.uint8)
-    labels = np.arange(32) % 10
-    return ganjax.make_dataset(
-        images, labels, images[:20], labels[:20], name="random", source="a test"
-    )
-
-
 def load_folder(folder, shape=(32, 32, 3)):
     """A folder of images as a data set."""
     options = {"name": "image_folder", "manual_dir": str(folder), "image_shape": shape}

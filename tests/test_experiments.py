@@ -5,7 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
-from helpers import ROOT, assert_identical, make_random_digits, small_config
+from helpers import ROOT, assert_identical, small_config
 
 import ganjax
 from experiments import common, loss_table, tips
@@ -91,11 +91,6 @@ def test_cartoon_faces_are_many_and_repeatable(tmp_path):
 # --- runs ---------------------------------------------------------------------------
 
 
-@pytest.fixture
-def random_digits():
-    return make_random_digits()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("row", tips.HEAD_STARTS)
 def test_head_start_trains_one_player_and_then_both(
@@ -140,9 +135,8 @@ def test_head_start_sees_the_first_batches(tmp_path, monkeypatch, random_digits)
 
 
 @pytest.mark.slow
-def test_finished_runs_are_not_repeated(tmp_path, monkeypatch, random_digits):
+def test_finished_runs_are_not_repeated(tmp_path, random_digits):
     """A run is repeated if its config, its data or the number of samples changed."""
-    monkeypatch.setitem(ganjax.data.SOURCES, "random", lambda options: random_digits)
     scored = []
 
     def run(num=5, **overrides):
