@@ -30,7 +30,6 @@ import importlib.util
 import itertools
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -188,22 +187,15 @@ def measure(case: str, device: str, flags: argparse.Namespace) -> dict[str, Any]
 
 def describe() -> dict[str, Any]:
     """Hardware and versions."""
-    import jax
     import torch
 
     import ganjax
+    from experiments.common import describe_machine  # imports JAX
 
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    models = [line.split(":")[1].strip() for line in lines if "model name" in line]
     names = ("jax", "jaxlib", "flax", "optax", "torch", "numpy")
     return {
-        "cpu": (models or [platform.processor()])[0],
-        "cores": os.cpu_count(),
+        **describe_machine(),
         "torch_threads": torch.get_num_threads(),
-        "device": jax.local_devices()[0].device_kind,
-        "system": platform.platform(),
-        "python": platform.python_version(),
         "versions": {"ganjax": ganjax.__version__}
         | {name: importlib.metadata.version(name) for name in names},
     }

@@ -3,14 +3,17 @@
 import argparse
 import json
 import math
+import os
+import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import numpy as np
 from flax import linen as nn
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 from PIL import Image
@@ -30,7 +33,6 @@ QUIET = {
     "checkpoint_every": 5000,
     "max_to_keep": 1,
 }
-Row = TypeVar("Row")
 Metrics = dict[str, Any]
 
 
@@ -67,17 +69,6 @@ def parse_study(doc: str, steps: int) -> argparse.Namespace:
 # --- runs ---------------------------------------------------------------------------
 
 
-def over_seeds(
-    rows: Iterable[Row], seeds: int, score: Callable[[Row, int], Metrics]
-) -> dict[Row, list[Metrics]]:
-    """The metrics of every row of a table, one entry per seed."""
-    results: dict[Row, list[Metrics]] = {row: [] for row in rows}
-    for seed in range(seeds):
-        for row, metrics in results.items():
-            metrics.append(score(row, seed))
-    return results
-
-
 def run_folder(runs: Path, path: str, seed: int = 0) -> Path:
     """The folder of a config's run; of seed 0 the default of the command line."""
     return runs / (config_name(path) + (f"-seed{seed}" if seed else ""))
@@ -109,19 +100,23 @@ def run_once(
     score: Callable[[ganjax.TrainState], Metrics],
 ) -> Metrics:
     """Trains a config and scores `num` samples, unless study.json has the result."""
-    study = workdir / "study.json"
     if not is_finished(config, workdir, num):
         print(f"\n{workdir}", flush=True)
         state = train(config, workdir)
-        identity = json.loads((workdir / "config.json").read_text())["data"]
-        result = {"num": num, "steps": config.num_steps, "data": identity["sha256"]}
-        result["metrics"] = score(state)
-        files.write_text(study, json.dumps(result) + "\n")
-    return json.loads(study.read_text())["metrics"]
+        save_study(config, workdir, num, score(state))
+    return json.loads((workdir / "study.json").read_text())["metrics"]
+
+
+def save_study(config: ConfigDict, workdir: Path, num: int, metrics: Metrics) -> None:
+    """Writes study.json: the scores of `num` samples, or {"diverged": how}."""
+    identity = json.loads((workdir / "config.json").read_text())["data"]
+    result = {"num": num, "steps": config.num_steps, "data": identity["sha256"]}
+    text = json.dumps(result | {"metrics": metrics})
+    files.write_text(workdir / "study.json", text + "\n")
 
 
 def is_finished(config: ConfigDict, workdir: Path, num: int) -> bool:
-    """Whether study.json has the scores of `num` samples at the end of this run."""
+    """Whether study.json has how this run ended: with scores of `num` samples."""
     paths = [workdir / "study.json", workdir / "config.json"]
     if not all(path.exists() for path in paths):
         return False
@@ -129,7 +124,8 @@ def is_finished(config: ConfigDict, workdir: Path, num: int) -> bool:
     rows = read_jsonl(workdir / "metrics.jsonl")
     steps = max((row["step"] for row in rows), default=0)
     return (
-        steps == study["steps"] == config.num_steps
+        study["steps"] == config.num_steps
+        and (steps == config.num_steps or "diverged" in study["metrics"])
         and study["num"] == num
         and saved["config"] == to_json(config)
         and study["data"] == load_data(config).identity.sha256
@@ -205,10 +201,34 @@ def mean_sd(values: Sequence[float] | np.ndarray, digits: int = 2) -> str:
     return mean if len(values) < 2 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
 
 
-def sample_run(workdir: Path, num: int) -> np.ndarray:
-    """Samples of a run's newest checkpoint, uint8 [num, H, W, C]."""
-    gan, state, _ = ganjax.load_run(workdir)
-    return ganjax.sample(gan, state, num=num, key=jax.random.key(0))
+def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; titles that start with `>` are of columns aligned right."""
+    rules = "".join("---:|" if title.startswith(">") else "---|" for title in titles)
+    cells = [[title.removeprefix(">") for title in titles], *rows]
+    header, *lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([header, f"|{rules}", *lines])
+
+
+def describe_machine() -> dict[str, Any]:
+    """Hardware and system."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":")[1].strip() for line in lines if "model name" in line]
+    return {
+        "cpu": (models or [platform.processor()])[0],
+        "cores": os.cpu_count(),
+        "device": jax.local_devices()[0].device_kind,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def plot_seeds(axis: Axes, rows: Mapping[str, Sequence[float]]) -> None:
+    """The FID of every seed on a logarithmic axis, a row for each name."""
+    for y, fids in enumerate(rows.values()):
+        axis.plot(fids, [y] * len(fids), "o", color="black", alpha=0.6)
+    axis.set(xscale="log", xlabel="FID", yticks=range(len(rows)), yticklabels=rows)
+    axis.invert_yaxis()
 
 
 def save_table(text: str, path: Path) -> None:

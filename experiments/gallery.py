@@ -13,6 +13,7 @@ The losses of loss.py have a table and a figure of their own, by loss_table.py.
 from pathlib import Path
 from typing import Any
 
+import jax
 from matplotlib.figure import Figure
 
 import ganjax
@@ -20,7 +21,6 @@ from experiments.cartoon_faces import draw_faces
 from experiments.common import (
     make_parser,
     run_folder,
-    sample_run,
     save_figure,
     save_table,
     train_and_score,
@@ -103,7 +103,8 @@ def plot(folders: dict[str, Path]) -> Figure:
     figure = Figure(figsize=(10, 0.62 * len(folders)), layout="constrained")
     rows = zip(figure.subplots(len(folders), 1), folders.items(), strict=True)
     for axis, (name, folder) in rows:
-        images = sample_run(folder, COLUMNS)
+        gan, state, _ = ganjax.load_run(folder)
+        images = ganjax.sample(gan, state, num=COLUMNS, key=jax.random.key(0))
         axis.imshow(grid(images, columns=COLUMNS), cmap="gray")
         axis.set(xticks=[], yticks=[])
         axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)

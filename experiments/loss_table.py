@@ -19,8 +19,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from experiments.common import (
+    markdown_table,
     mean_sd,
     parse_study,
+    plot_seeds,
     save_figure,
     save_table,
     train_and_score,
@@ -55,10 +57,7 @@ def table(results: dict[str, Rows], searches: dict[str, Search]) -> str:
     """Markdown, in the order given; bold: the chosen learning rate."""
     titles = [f"FID, rate x {factor}" for factor in FACTORS]
     titles += [title for title, _ in COLUMNS.values()]
-    lines = [
-        "| loss | " + " | ".join(titles) + " |",
-        "|---|" + "---:|" * len(titles),
-    ]
+    lines = []
     for name, rows in results.items():
         search = searches[name]
         cells = [f"{search[factor]:.1f}" for factor in FACTORS]
@@ -68,13 +67,11 @@ def table(results: dict[str, Rows], searches: dict[str, Search]) -> str:
             mean_sd([row[metric]["value"] for row in rows], digits)
             for metric, (_, digits) in COLUMNS.items()
         ]
-        lines.append("| " + " | ".join([name, *cells]) + " |")
+        lines.append([name, *cells])
     real = next(iter(results.values()))[0]
     cells = [f"{real[m]['reference']:.{digits}f}" for m, (_, digits) in COLUMNS.items()]
-    lines.append(
-        "| " + " | ".join(["*real images*", *[""] * len(FACTORS), *cells]) + " |"
-    )
-    return "\n".join(lines)
+    lines.append(["*real images*", *[""] * len(FACTORS), *cells])
+    return markdown_table(["loss", *(f">{title}" for title in titles)], lines)
 
 
 def first_samples(folder: Path) -> np.ndarray:
@@ -89,16 +86,13 @@ def plot(results: dict[str, Rows], folders: dict[str, Path]) -> Figure:
     figure = Figure(figsize=(10, 0.5 + 0.5 * len(results)), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
     names = list(results)
-    for y, name in enumerate(names):
-        fids = [row["fid"]["value"] for row in results[name]]
-        left.plot(fids, [y] * len(fids), "o", color="black", alpha=0.6)
+    fids = {name: [row["fid"]["value"] for row in results[name]] for name in names}
+    plot_seeds(left, fids)
     real = results[names[0]][0]["fid"]["reference"]
     left.axvline(real, color="gray", linestyle="--", linewidth=0.8)
     left.text(real, len(names) - 0.5, " real", fontsize=8, color="gray")
-    left.set(xscale="log", xlabel="FID", yticks=range(len(names)), yticklabels=names)
     left.set_xticks([2, 4, 8, 16], ["2", "4", "8", "16"])
     left.minorticks_off()
-    left.invert_yaxis()
     rows = [first_samples(folders[name]) for name in names]
     right.imshow(np.concatenate(rows), cmap="gray", aspect="auto")
     right.set(xticks=[], yticks=[], title="seed 0, not selected")

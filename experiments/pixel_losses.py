@@ -31,6 +31,7 @@ from experiments.common import (
     QUIET,
     load_data,
     make_parser,
+    markdown_table,
     run_once,
     save_figure,
     save_table,
@@ -90,11 +91,7 @@ def train_and_score(name: str, loss: str, workdir: Path) -> dict[str, Any]:
 
 def table(results: Results) -> str:
     """Markdown; metrics that do not apply are left out."""
-    titles = [title for title, _ in COLUMNS.values()]
-    lines = [
-        "| config | trained by | " + " | ".join(titles) + " |",
-        "|---|---|" + "---:|" * len(titles),
-    ]
+    lines = []
 
     def cells(row: dict[str, Any], value: str, metrics: set[str]) -> list[str]:
         return [
@@ -105,15 +102,16 @@ def table(results: Results) -> str:
     for name, rows in results.items():
         for loss, row in rows.items():
             values = cells(row, "value", set(COLUMNS))
-            lines.append("| " + " | ".join([f"`{name}`", loss, *values]) + " |")
+            lines.append([f"`{name}`", loss, *values])
         # References: bicubic interpolation, or real images.
         real = {"sharpness", "all", "unseen_all"}
         if "psnr" in row:
             values = cells(row, "reference", set(COLUMNS) - real)
-            lines.append("| " + " | ".join(["", "*bicubic*", *values]) + " |")
+            lines.append(["", "*bicubic*", *values])
         values = cells(row, "reference", real)
-        lines.append("| " + " | ".join(["", "*real images*", *values]) + " |")
-    return "\n".join(lines)
+        lines.append(["", "*real images*", *values])
+    titles = [f">{title}" for title, _ in COLUMNS.values()]
+    return markdown_table(["config", "trained by", *titles], lines)
 
 
 def enlargements(folders: dict[str, Path], images: np.ndarray) -> dict[str, np.ndarray]:

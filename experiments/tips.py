@@ -35,9 +35,10 @@ import ganjax
 from experiments.common import (
     QUIET,
     load_data,
+    markdown_table,
     mean_sd,
-    over_seeds,
     parse_study,
+    plot_seeds,
     run_once,
     save_figure,
     save_table,
@@ -121,34 +122,30 @@ def differs(a: list[float], b: list[float]) -> str:
 
 def table(results: Results) -> str:
     """Markdown, in the order of the tips."""
-    lines = [
-        "| tip | change | FID | classifier score | differs |",
-        "|---|---|---:|---:|---|",
-    ]
+    lines = []
     complete = [scores["fid"] for scores in results["all", "the complete script"]]
     for (tip, change), rows in results.items():
         fid = [scores["fid"] for scores in rows]
         difference = "" if tip == "all" else differs(fid, complete)
         score = mean_sd([scores["is"] for scores in rows])
-        lines.append(
-            f"| {tip} | {change} | {mean_sd(fid, 0)} | {score} | {difference} |"
-        )
-    return "\n".join(lines)
+        lines.append([tip, change, mean_sd(fid, 0), score, difference])
+    titles = ["tip", "change", ">FID", ">classifier score", "differs"]
+    return markdown_table(titles, lines)
 
 
 def plot(results: Results) -> Figure:
     """FID of every seed; the band is the complete script's mean ± standard error."""
     figure = Figure(figsize=(7, 5.5), layout="constrained")
     axis = figure.subplots()
-    for y, rows in enumerate(results.values()):
-        axis.plot([s["fid"] for s in rows], [y] * len(rows), "ko", alpha=0.6)
+    rows = {
+        f"{change}  ({tip})": [scores["fid"] for scores in row]
+        for (tip, change), row in results.items()
+    }
+    plot_seeds(axis, rows)
     fid = [scores["fid"] for scores in results["all", "the complete script"]]
     mean = float(np.mean(fid))
     error = float(np.std(fid, ddof=1)) / len(fid) ** 0.5 if len(fid) > 1 else 0.0
     axis.axvspan(mean - error, mean + error, color="orange", alpha=0.3)
-    labels = [f"{change}  ({tip})" for tip, change in results]
-    axis.set(xscale="log", xlabel="FID", yticks=range(len(labels)), yticklabels=labels)
-    axis.invert_yaxis()
     return figure
 
 
@@ -171,7 +168,10 @@ def main() -> None:
 
         return run_once(config, workdir, NUM, score)
 
-    results = over_seeds(ROWS, flags.seeds, train_and_score)
+    results: Results = {row: [] for row in ROWS}
+    for seed in range(flags.seeds):
+        for row, scores in results.items():
+            scores.append(train_and_score(row, seed))
     save_table(table(results), flags.out / "tips.md")
     save_figure(plot(results), flags.out / "tips.png")
 

@@ -112,8 +112,13 @@ def shard_indices(indices: np.ndarray, chunk: int) -> np.ndarray:
     return np.ascontiguousarray(parts.transpose(2, 0, 1, 3))
 
 
-def make_train_chunk(gan: Gan, chunk: int, streamed: bool = False) -> TrainChunk:
+def make_train_chunk(
+    gan: Gan, chunk: int, streamed: bool = False, stacked: bool = False
+) -> TrainChunk:
     """Up to `chunk` training steps in one device call.
+
+    If `stacked`, of several runs at once, which differ in their states alone: a state
+    has arrays [runs, ...], indices are [devices, runs, ...], and so are metrics [runs].
 
     Returns:
       `(state, data, indices, n) -> (state, metrics)`. `state` is donated; `data` is a
@@ -124,7 +129,7 @@ def make_train_chunk(gan: Gan, chunk: int, streamed: bool = False) -> TrainChunk
       grouped; a call with n = 0 compiles and trains nothing.
     """
     keep_freed_memory()
-    program = train_program(gan, chunk, streamed)
+    program = train_program(gan, chunk, streamed, stacked=stacked)
 
     def train_chunk(
         state: TrainState, data: PyTree, indices: np.ndarray, n: int
@@ -139,6 +144,7 @@ def train_program(
     chunk: int,
     streamed: bool = False,
     devices: Sequence[jax.Device] | None = None,
+    stacked: bool = False,
 ) -> Any:
     """The pmapped `(state, data, n, indices) -> (state, metrics)` of a train chunk.
 
@@ -168,7 +174,7 @@ def train_program(
         return lax.fori_loop(0, n, one, (state, zeros))
 
     return jax.pmap(
-        run,
+        jax.vmap(run, in_axes=(0, None, None, 0)) if stacked else run,
         axis_name=AXIS,
         in_axes=(None, 0 if streamed else None, None, 0),
         out_axes=(None, None),

@@ -11,6 +11,7 @@ from pathlib import Path
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax  # noqa: E402
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
@@ -77,3 +78,16 @@ def data_place(data_dir: Path) -> dict[str, str]:
 def mnist(data_dir: Path) -> data.Dataset:
     """Genuine MNIST through TFDS where its files are, else the embedded digits."""
     return data.load(DataOptions(data_dir=str(data_dir), manual_dir=MNIST_DIR))
+
+
+@pytest.fixture
+def random_digits(monkeypatch: pytest.MonkeyPatch) -> data.Dataset:
+    """A data set of 32 random images, which a config names "random"."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (32, 28, 28, 1), np.uint8)
+    labels = np.arange(32) % 10
+    dataset = data.make_dataset(
+        images, labels, images[:20], labels[:20], name="random", source="a test"
+    )
+    monkeypatch.setitem(data.SOURCES, "random", lambda options: dataset)
+    return dataset

@@ -39,6 +39,7 @@ def test_every_tip_is_a_config(row):
         ("docs/results.md", "loss_table.md"),
         ("docs/results.md", "contrast.md"),
         ("docs/gans.md", "pixel_losses.md"),
+        ("docs/sweep.md", "sweep.md"),
         ("experiments/README.md", "tips.md"),
     ],
 )
@@ -90,17 +91,6 @@ def test_cartoon_faces_are_many_and_repeatable(tmp_path):
 # --- runs ---------------------------------------------------------------------------
 
 
-@pytest.fixture
-def random_digits():
-    """A data set of 32 random images."""
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (32, 28, 28, 1), np.uint8)
-    labels = np.arange(32) % 10
-    return ganjax.make_dataset(
-        images, labels, images[:20], labels[:20], name="random", source="a test"
-    )
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("row", tips.HEAD_STARTS)
 def test_head_start_trains_one_player_and_then_both(
@@ -145,9 +135,8 @@ def test_head_start_sees_the_first_batches(tmp_path, monkeypatch, random_digits)
 
 
 @pytest.mark.slow
-def test_finished_runs_are_not_repeated(tmp_path, monkeypatch, random_digits):
+def test_finished_runs_are_not_repeated(tmp_path, random_digits):
     """A run is repeated if its config, its data or the number of samples changed."""
-    monkeypatch.setitem(ganjax.data.SOURCES, "random", lambda options: random_digits)
     scored = []
 
     def run(num=5, **overrides):
