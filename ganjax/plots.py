@@ -117,6 +117,7 @@ def lines_svg(lines: Sequence[Line], marks: dict[str, float]) -> bytes:
         right = axis.get_xlim()[1]
         axis.text(right, value, label, ha="right", va="bottom", fontsize=8)
     axis.set(xlabel="step")
+    axis.locator_params(axis="x", nbins=5)
     axis.spines[["top", "right"]].set_visible(False)
     if any(line.label for line in lines):
         axis.legend(fontsize=8, frameon=False)

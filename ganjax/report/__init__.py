@@ -62,8 +62,8 @@ def write_report(folders: Sequence[Path], out: Path, trials: int, seed: int) -> 
 
 
 def names(runs: Sequence[RunFolder]) -> str:
-    """The names of all runs, in one line."""
-    return ", ".join(run.name for run in runs)
+    """The names of all runs, in one line; of many runs their number."""
+    return ", ".join(x.name for x in runs) if len(runs) < 4 else f"{len(runs)} runs"
 
 
 def page(runs: Sequence[RunFolder], sections: Sequence[Section]) -> str:

@@ -22,6 +22,7 @@ def comparison_section(runs: Sequence[RunFolder]) -> Section:
     def part(run: RunFolder) -> list[Child]:
         text = "Training data on the left, samples on the right."
         shown = png(run, "comparison", text)
+        shown = shown or png(run, "samples", "Samples; there is no comparison.png.")
         return shown or [missing(run, "has no readable comparison.png.")]
 
     return each_run("comparison", "Real beside generated", runs, part)

@@ -35,16 +35,19 @@ def element(tag: str, *children: Child, **attributes: object) -> Element:
 
 
 def table(head: Sequence[Child], rows: Sequence[Sequence[Child]]) -> Element:
-    """A table that scrolls sideways on narrow screens; the first column is a header."""
+    """A table whose first column is a header.
+
+    On narrow screens each row is a block; its cells have the names of their columns.
+    """
+    names = [x if isinstance(x, str) else "".join(x.itertext()) for x in head]
     header = element("tr", *(element("th", cell, scope="col") for cell in head))
-    lines = [
-        element(
-            "tr",
-            element("th", row[0], scope="row"),
-            *(element("td", cell) for cell in row[1:]),
-        )
-        for row in rows
-    ]
+    lines = []
+    for first, *others in rows:
+        cells = [
+            element("td", cell, data_column=name)
+            for name, cell in zip(names[1:], others, strict=True)
+        ]
+        lines.append(element("tr", element("th", first, scope="row"), *cells))
     made = element("table", element("thead", header), element("tbody", *lines))
     return element("div", made, class_="scroll")
 

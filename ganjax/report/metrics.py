@@ -14,38 +14,40 @@ LANE = 14  # pixels, its height for each run
 
 
 def metrics_section(runs: Sequence[RunFolder]) -> Section:
-    """A table of all metrics that any of the runs has."""
-    names = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    """A table of metrics for each kind of GAN."""
     content: list[Child] = []
-    if names:
-        head: list[Child] = ["metric", *(run_label(runs, run) for run in runs)]
-        rows = [metric_row(runs, name) for name in names]
-        content = [
-            element(
-                "p",
-                "Each with its 95% interval. The reference is the same metric of real "
-                "images in place of generated ones, or of what the protocol names; it "
-                "is the dashed line in the figure.",
-            ),
-            table([*head, "reference", "figure"], rows),
-            element(
-                "details",
-                element("summary", "Numbers of images, and features"),
-                table(*counts(runs, names)),
-            ),
-        ]
+    kinds: dict[str, list[RunFolder]] = {}
     for run in runs:
-        if not run.metrics:
+        if run.metrics:
+            kinds.setdefault(str(run.config.get("gan")), []).append(run)
+        else:
             text = element("p", element("b", run.name), " has no metrics.json. Run ")
             text.append(evaluate_command(run))
             text.set("class", "missing")
             content.append(text)
+    if kinds:
+        about = (
+            "Each with its 95% interval. The reference is the same metric of real "
+            "images in place of generated ones, or of what the protocol names; it is "
+            "the dashed line in the figure."
+        )
+        content.insert(0, element("p", about))
+    for group in kinds.values():
+        names = list(dict.fromkeys(name for run in group for name in run.metrics))
+        rows = [metric_row(runs, group, name) for name in names]
+        labels = [run_label(runs, run) for run in group]
+        counted = table(*counts(runs, group, names))
+        summary = element("summary", "Numbers of images, and features")
+        content.append(table(["metric", *labels, "reference", "figure"], rows))
+        content.append(element("details", summary, counted))
     return Section("metrics", "Metrics", content)
 
 
-def metric_row(runs: Sequence[RunFolder], name: str) -> list[Child]:
-    """Name and protocol, a value for each run, the reference, and a figure."""
-    entries = {run.name: run.metrics[name] for run in runs if name in run.metrics}
+def metric_row(
+    runs: Sequence[RunFolder], group: Sequence[RunFolder], name: str
+) -> list[Child]:
+    """Name and protocol, a value for each run of a group, the reference, a figure."""
+    entries = {run.name: run.metrics[name] for run in group if name in run.metrics}
     first, *others = entries.values()
     about: list[Child] = [name, element("small", first["protocol"])]
     for other in others:
@@ -55,17 +57,19 @@ def metric_row(runs: Sequence[RunFolder], name: str) -> list[Child]:
             about.append(element("small", str(error), class_="warning"))
             break
     values = [
-        estimate(entries[run.name]) if run.name in entries else "–" for run in runs
+        estimate(entries[run.name]) if run.name in entries else "–" for run in group
     ]
     references = list(dict.fromkeys(entry["reference"] for entry in entries.values()))
-    known = [element("span", number(x), class_="line") for x in references if x == x]
+    known: list[Child] = [
+        element("span", number(x), class_="line") for x in references if x == x
+    ]
     return [
         element("span", *about),
         *values,
         element(
             "span", *(element("span", x, class_="line") for x in known or ["none"])
         ),
-        strip([(color(runs, r), entries[r.name]) for r in runs if r.name in entries]),
+        strip([(color(runs, r), entries[r.name]) for r in group if r.name in entries]),
     ]
 
 
@@ -109,13 +113,13 @@ def strip(entries: Sequence[tuple[str, dict[str, Any]]]) -> Element:
 
 
 def counts(
-    runs: Sequence[RunFolder], names: Sequence[str]
+    runs: Sequence[RunFolder], group: Sequence[RunFolder], names: Sequence[str]
 ) -> tuple[list[Child], list[list[Child]]]:
     """Head and rows: of how many images each metric is, and of which features."""
     head: list[Child] = ["metric", "run", "generated", "real", "reference", "features"]
     rows: list[list[Child]] = []
     for name in names:
-        for run in runs:
+        for run in group:
             if name in run.metrics:
                 entry = run.metrics[name]
                 numbers = (entry[f"n_{kind}"] for kind in ("fake", "real", "reference"))
