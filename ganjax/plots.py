@@ -115,7 +115,8 @@ def lines_svg(lines: Sequence[Line], marks: dict[str, float]) -> bytes:
     for label, value in marks.items():
         axis.axhline(value, color="black", linewidth=0.7, linestyle=":")
         right = axis.get_xlim()[1]
-        axis.text(right, value, label, ha="right", va="bottom", fontsize=8)
+        text = axis.text(right, value, label, ha="right", va="bottom", fontsize=8)
+        text.set_bbox({"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1})
     axis.set(xlabel="step")
     axis.locator_params(axis="x", nbins=5)
     axis.spines[["top", "right"]].set_visible(False)

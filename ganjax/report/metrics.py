@@ -60,15 +60,12 @@ def metric_row(
         estimate(entries[run.name]) if run.name in entries else "–" for run in group
     ]
     references = list(dict.fromkeys(entry["reference"] for entry in entries.values()))
-    known: list[Child] = [
-        element("span", number(x), class_="line") for x in references if x == x
-    ]
+    known: list[Child] = [number(x) for x in references if x == x]
+    lines = [element("span", x, class_="line") for x in known or ["none"]]
     return [
         element("span", *about),
         *values,
-        element(
-            "span", *(element("span", x, class_="line") for x in known or ["none"])
-        ),
+        element("span", *lines),
         strip([(color(runs, r), entries[r.name]) for r in group if r.name in entries]),
     ]
 
