@@ -25,7 +25,10 @@
       border: 1px solid #1f5fa8; background: #1f5fa8; color: #fff; cursor: pointer; }
     .human .buttons button { flex: 1; }
     .human button:focus-visible { outline: 3px solid #e69f00; outline-offset: 2px; }
-    .human kbd { font: inherit; opacity: .8; }
+    .human kbd { display: block; font: inherit; font-size: .8rem; opacity: .85; }
+    @media (hover: none) { .human kbd { display: none; } }
+    .human .save { display: inline-block; padding: .5rem 1rem; border-radius: 8px;
+      border: 1px solid #1f5fa8; color: #1f5fa8; text-decoration: none; }
     .human .scale { position: relative; height: 2.6rem; margin: 1rem 0; }
     .human .scale i { position: absolute; display: block; }
     .human .scale .axis { top: 10px; left: 0; right: 0; height: 2px; background: #bbb; }
@@ -35,7 +38,7 @@
       background: #1f5fa8; }
     .human .scale .chance { top: 0; width: 1px; height: 22px; background: #000; }
     .human .scale span { position: absolute; top: 24px; font-size: .8rem;
-      transform: translateX(-50%); }
+      white-space: nowrap; transform: translateX(-50%); }
     .human .scale span:first-of-type { transform: none; }
     .human .scale span:last-of-type { transform: translateX(-100%); }
     .human .tiles { display: flex; flex-wrap: wrap; gap: 4px; }
@@ -86,7 +89,7 @@
       return "The interval is below 0.5: you see a difference, but take the " +
         "generated images for the real ones.";
     return "The interval contains 0.5: these answers do not differ from guessing. " +
-      "More answers, or a better eye, may.";
+      "More of them may.";
   }
 
   function make(tag, parent, text = "", className = "") {
@@ -143,7 +146,7 @@
       const buttons = make("div", root, "", "buttons");
       for (const [value, label, keys] of [[1, "Real", "R or ←"], [0, "Generated", "G or →"]]) {
         const button = make("button", buttons, `${label} `);
-        make("kbd", button, `(${keys})`);
+        make("kbd", button, keys);
         button.type = "button";
         button.addEventListener("click", () => answer(value));
       }
