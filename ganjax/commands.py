@@ -30,7 +30,7 @@ def sample() -> None:
     """--mode=sample."""
     from ganjax.run import sample_run
 
-    out = Path(FLAGS.out).expanduser()
+    out = Path(FLAGS.out or "samples.png").expanduser()
     num, seed = FLAGS.num or 64, FLAGS.sample_seed
     sample_run(run_folder(), out, num, seed, FLAGS.caption)
 
@@ -55,6 +55,15 @@ def evaluate() -> None:
         evaluate.evaluate_samples(file, workdir.expanduser(), data, FLAGS.parzen)
 
 
+def report(*others: str) -> None:
+    """--mode=report, of --workdir and of the folders after it."""
+    from ganjax.report import write_report
+
+    folders = [run_folder(), *(Path(other).expanduser() for other in others)]
+    out = Path(FLAGS.out or "report.html").expanduser()
+    write_report(folders, out, FLAGS.num or 40, FLAGS.sample_seed)
+
+
 def summary() -> None:
     """--mode=summary: the config with all its fields, and both networks."""
     from ganjax.gans import make_gan
@@ -66,15 +75,16 @@ def summary() -> None:
 
 
 def run_folder() -> Path:
-    """--workdir, which --mode=sample and --mode=evaluate need."""
+    """--workdir, which the modes that read a run need."""
     if not FLAGS.workdir:
         raise UserError(f"--mode={FLAGS.mode} needs --workdir=FOLDER of a trained run")
     return Path(FLAGS.workdir).expanduser()
 
 
-MODES: dict[str, Callable[[], None]] = {
+MODES: dict[str, Callable[..., None]] = {
     "train": train,
     "sample": sample,
     "evaluate": evaluate,
+    "report": report,
     "summary": summary,
 }

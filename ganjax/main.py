@@ -3,6 +3,7 @@
 python -m ganjax.main --config configs/mnist.py [--workdir DIR] [--config.FIELD=VALUE]
 python -m ganjax.main --mode=sample --workdir DIR [--num 64] [--out grid.png]
 python -m ganjax.main --mode=evaluate --workdir DIR [--num 10000] [--parzen]
+python -m ganjax.main --mode=report --workdir DIR [DIR ...] [--out report.html]
 python -m ganjax.main --mode=summary --config configs/mnist.py
 """
 
@@ -22,9 +23,17 @@ from ganjax.files import cache_folder
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/CONFIG.")
 flags.DEFINE_enum("mode", "train", list(MODES), "What to do.")
-flags.DEFINE_integer("num", None, "Samples; default: 64, or 10,000 to evaluate.", 1)
+flags.DEFINE_integer(
+    "num",
+    None,
+    "Samples; default: 64; to evaluate 10,000; in the human test of a report 40.",
+    1,
+)
 flags.DEFINE_string(
-    "out", "samples.png", "Output of --mode=sample: .png, .npz, folder."
+    "out",
+    None,
+    "Output of --mode=sample: .png (default: samples.png), .npz, folder; of "
+    "--mode=report: .html (default: report.html).",
 )
 flags.DEFINE_string(
     "coordinator",
@@ -53,6 +62,7 @@ def parse(argv: Sequence[str]) -> list[str]:
     try:
         config_flags.DEFINE_config_dict("config", config, sys_argv=rest)
         flags.DEFINE_string("config_path", path, "The config file.")
+        FLAGS.set_gnu_getopt()  # flags may follow the folders of --mode=report
         return FLAGS(rest)
     except (AttributeError, KeyError) as error:  # of the flags --config.FIELD
         field = str(error.args[0]).strip("'\"")
@@ -100,10 +110,10 @@ def main(argv: Sequence[str]) -> None:
     if not FLAGS["verbosity"].present:
         logging.set_verbosity(logging.ERROR)  # Orbax and JAX log a lot at INFO
     try:
-        if argv[1:]:
+        if argv[1:] and FLAGS.mode != "report":
             raise UserError(f"unexpected argument {argv[1]!r}: flags start with --")
         use_compilation_cache()
-        MODES[FLAGS.mode]()
+        MODES[FLAGS.mode](*argv[1:])
     except UserError as error:
         fail(error)
     except OSError as error:

@@ -1,8 +1,10 @@
 """Figures for people."""
 
+import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -88,6 +90,42 @@ def neighbors_grid(
     neighbors = train[found.fake.indices[: rows * columns]]
     tiles = np.concatenate([samples[:, None], neighbors], axis=1)
     return grid(tiles.reshape(-1, *samples.shape[1:]), columns * tiles.shape[1])
+
+
+class Line(NamedTuple):
+    """A metric over the steps of a run."""
+
+    step: Sequence[float]
+    value: Sequence[float]
+    color: str
+    style: str = "-"
+    label: str = ""  # "": not in the legend
+
+
+def lines_svg(lines: Sequence[Line], marks: dict[str, float]) -> bytes:
+    """A small figure of lines, with labeled dashed marks, as SVG."""
+    from matplotlib import rc_context
+
+    figure = _figure(4.5, 2.6)
+    axis = figure.subplots()
+    largest = 1e30  # Matplotlib fails near the largest float
+    for line in lines:
+        x, y = (np.clip(v, -largest, largest) for v in (line.step, line.value))
+        axis.plot(x, y, line.style, color=line.color, label=line.label, linewidth=1.3)
+    for label, value in marks.items():
+        axis.axhline(value, color="black", linewidth=0.7, linestyle=":")
+        right = axis.get_xlim()[1]
+        text = axis.text(right, value, label, ha="right", va="bottom", fontsize=8)
+        text.set_bbox({"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1})
+    axis.set(xlabel="step")
+    axis.locator_params(axis="x", nbins=5)
+    axis.spines[["top", "right"]].set_visible(False)
+    if any(line.label for line in lines):
+        axis.legend(fontsize=8, frameon=False)
+    file = io.BytesIO()
+    with rc_context({"svg.hashsalt": "ganjax"}):  # the same file every time
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
 
 
 def _figure(width: float, height: float) -> Any:

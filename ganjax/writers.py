@@ -18,6 +18,7 @@ from ganjax.images import save_gif, save_png, side_by_side
 from ganjax.meter import Meter
 from ganjax.rows import averaged, evenly_spaced, iterate_jsonl
 from ganjax.rows import read_jsonl as read_jsonl
+from ganjax.run_folder import sample_files
 from ganjax.symptoms import Watch
 
 # Metric -> TensorBoard tag; other metrics appear under their own names.
@@ -178,9 +179,7 @@ class Writer(Meter):
 
     def frames(self) -> dict[int, Path]:
         """The files of samples by step, in that order."""
-        files = (self.workdir / "samples").glob("step_*.png")
-        steps = [(file.stem.removeprefix("step_"), file) for file in files]
-        return dict(sorted((int(s), f) for s, f in steps if s.isdecimal()))
+        return sample_files(self.workdir)
 
     def finish(self, data: str) -> None:
         """Writes curves.png and progress.gif and prints where everything is."""

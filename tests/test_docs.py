@@ -48,15 +48,24 @@ def test_commands_have_known_flags(command, monkeypatch):
     flags = dict(parse(command))
     config = ganjax.load_config(flags["config"]).to_dict() if "config" in flags else {}
     known = {f"config.{field}" for field in flatten(config)} | set(main.FLAGS)
+    if flags.get("mode") == "report":
+        known.add("")
     assert flags.keys() - {"config"} <= known
     assert flags.get("mode", "train") in main.MODES
 
 
 def parse(command: str) -> Iterator[tuple[str, str]]:
-    """Flags with their values, written `--flag=value` or `--flag value`."""
+    """Flags with their values, written `--flag=value` or `--flag value`.
+
+    Words that are neither have no name.
+    """
     words = shlex.split(command)
     while words:
-        flag, equals, value = words.pop(0).removeprefix("--").partition("=")
+        word = words.pop(0)
+        if not word.startswith("-"):
+            yield "", word
+            continue
+        flag, equals, value = word.removeprefix("--").partition("=")
         if not equals and words and not words[0].startswith("-"):
             value = words.pop(0)
         yield flag, value

@@ -223,3 +223,17 @@ def test_summary_shows_every_field_and_counts_parameters():
     # 32 -> 128 -> 7 x 7 x 32 -> 4 x 4 x 16 -> 4 x 4 x 1, each with its bias.
     generator = 33 * 128 + 129 * 1568 + (512 * 16 + 16) + (256 + 1)
     assert f"Total Parameters: {generator:,}" in result.stdout
+
+
+@pytest.mark.subprocess
+def test_a_report_is_of_all_folders_and_flags_may_follow_them(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.jsonl").touch()
+    flags = ["--mode=report", "--workdir", "a", "b", "c", "--out=x.html", "--num=6"]
+    result = run_python("-m", "ganjax.main", *flags, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "x.html" in result.stdout
+    assert "<h1>Report on a, b, c</h1>" in (tmp_path / "x.html").read_text()
+    result = run_python("-m", "ganjax.main", *flags[:-2], "--num=5", cwd=tmp_path)
+    assert "error: --num=5: expected an even number" in result.stderr
