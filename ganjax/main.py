@@ -2,7 +2,9 @@
 
 python -m ganjax.main --config configs/mnist.py [--workdir DIR] [--config.FIELD=VALUE]
 python -m ganjax.main --mode=sample --workdir DIR [--num 64] [--out grid.png]
+python -m ganjax.main --mode=sample --pretrained mnist_best [--num 64] [--out grid.png]
 python -m ganjax.main --mode=evaluate --workdir DIR [--num 10000] [--parzen]
+python -m ganjax.main --mode=export --workdir DIR [--out FOLDER]
 python -m ganjax.main --mode=summary --config configs/mnist.py
 """
 
@@ -24,7 +26,12 @@ flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/CONFIG.")
 flags.DEFINE_enum("mode", "train", list(MODES), "What to do.")
 flags.DEFINE_integer("num", None, "Samples; default: 64, or 10,000 to evaluate.", 1)
 flags.DEFINE_string(
-    "out", "samples.png", "Output of --mode=sample: .png, .npz, folder."
+    "out",
+    None,
+    "Output of --mode=sample: .png, .npz, folder; of --mode=export: folder.",
+)
+flags.DEFINE_string(
+    "pretrained", None, "Sample or export this trained generator instead of a run's."
 )
 flags.DEFINE_string(
     "coordinator",

@@ -1,0 +1,85 @@
+"""A generator's weights in one file of the format safetensors.
+
+The file also holds the config, the step and the version, as strings. Reading it runs
+nothing: it is a table of names, types and shapes, and the numbers.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+import ganjax
+from ganjax.errors import UserError, printable
+from ganjax.files import write_file
+from ganjax.gan import Gan, Variables
+from ganjax.gans import make_gan
+from ganjax.state import TrainState, abstract_state, init_state
+
+
+def write_weights(
+    path: Path,
+    g: Variables,
+    step: int,
+    config: dict[str, Any],
+    dtype: str = "float32",
+) -> None:
+    """Writes generator variables, named as in `params/Dense_0/kernel`.
+
+    Raises:
+      ValueError: a weight is not finite in this type.
+    """
+    arrays = {
+        name: np.asarray(x, dtype)
+        for name, x in flatten_dict(jax.device_get(g), sep="/").items()
+    }
+    for name, x in arrays.items():
+        if not np.isfinite(x).all():
+            raise ValueError(f"{name}: expected numbers that are finite in {dtype}")
+    metadata = {
+        "config": json.dumps(config),
+        "step": str(step),
+        "ganjax": ganjax.__version__,
+    }
+    content = save(arrays, metadata)
+    write_file(path, lambda file: file.write(content))
+
+
+def read_weights(path: Path, flag: str) -> tuple[Gan, TrainState, dict[str, Any]]:
+    """The GAN of a file of weights, a state with its generator, and its config.
+
+    The generator and its average are those of the file; the discriminator, which is not
+    in the file, and the optimizers are as before the first step.
+
+    Raises:
+      UserError: not such a file, or of another architecture than its config; the
+        message names the flag to change.
+    """
+    expected = f"{flag}={printable(path)}: expected weights written by --mode=export"
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+        config, step = json.loads(metadata["config"]), int(metadata["step"])
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        reason = printable(error)[:200]
+        raise UserError(f"{expected}, got {type(error).__name__}: {reason}") from error
+    gan = make_gan(config)
+    like = flatten_dict(abstract_state(gan).g_ema, sep="/")
+    shapes = {name: x.shape for name, x in like.items()}
+    if {name: x.shape for name, x in arrays.items()} != shapes:
+        raise UserError(f"{expected}, got arrays of another architecture")
+    floats = {name: x.astype(np.float32) for name, x in arrays.items()}
+    g = {"params": {}, "batch_stats": {}} | unflatten_dict(floats, sep="/")
+    state = init_state(gan, jax.random.key(0))
+    player = state.g.replace(**jax.tree.map(jnp.array, g))
+    # Arrays of its own: donating one buffer twice is an error.
+    g_ema = jax.tree.map(jnp.array, g)
+    step_array = jnp.asarray(step, jnp.int32)
+    return gan, state.replace(step=step_array, g=player, g_ema=g_ema), config
