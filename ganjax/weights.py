@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 import ganjax
+from ganjax.data.dataset import DataOptions
 from ganjax.errors import UserError, printable
 from ganjax.files import write_file
 from ganjax.gan import Gan, Variables
@@ -32,6 +33,8 @@ def write_weights(
 ) -> None:
     """Writes generator variables, named as in `params/Dense_0/kernel`.
 
+    In the config that is written, the folders of the training data are the defaults.
+
     Raises:
       ValueError: a weight is not finite in this type.
     """
@@ -42,6 +45,8 @@ def write_weights(
     for name, x in arrays.items():
         if not np.isfinite(x).all():
             raise ValueError(f"{name}: expected numbers that are finite in {dtype}")
+    folders = {"data_dir": DataOptions.data_dir, "manual_dir": ""}
+    config = config | {"data": config["data"] | folders}
     metadata = {
         "config": json.dumps(config),
         "step": str(step),
