@@ -84,7 +84,7 @@ def load() -> tuple["Gan", "TrainState", dict[str, Any]]:
     if not FLAGS.pretrained:
         from ganjax.run import load_run
 
-        return load_run(run_folder())
+        return load_run(run_folder(", or --pretrained=NAME"))
     from ganjax import pretrained
 
     if FLAGS.workdir:
@@ -92,10 +92,11 @@ def load() -> tuple["Gan", "TrainState", dict[str, Any]]:
     return pretrained.load(FLAGS.pretrained)
 
 
-def run_folder() -> Path:
-    """--workdir, which the modes need that read a run."""
+def run_folder(alternative: str = "") -> Path:
+    """--workdir, which modes need that read a run and get nothing else to read."""
     if not FLAGS.workdir:
-        raise UserError(f"--mode={FLAGS.mode} needs --workdir=FOLDER of a trained run")
+        needs = f"needs --workdir=FOLDER of a trained run{alternative}"
+        raise UserError(f"--mode={FLAGS.mode} {needs}")
     return Path(FLAGS.workdir).expanduser()
 
 

@@ -43,7 +43,9 @@ def generator_fn(gan: Standard, g: Variables) -> Callable[..., UInt8[Array, "B H
     generator: Any = gan.generator
     if any(field.name == "conv" for field in dataclasses.fields(generator)):
         generator = generator.clone(conv="library")
-    variables, pixel_range = jax.device_get(g), gan.pixel_range
+    # On one device, which a program has no more of, or other ones.
+    variables = jax.tree.map(jnp.asarray, jax.device_get(g))
+    pixel_range = gan.pixel_range
 
     def generate(
         z: Float[Array, "B Z"], labels: Int[Array, " B"] | None = None

@@ -1,6 +1,6 @@
 """A generator's weights in one file of the format safetensors.
 
-The file also holds the config, the step and the version, as strings. Reading it runs
+The file also holds, as JSON, the config, the step and the version. Reading it runs
 nothing: it is a table of names, types and shapes, and the numbers.
 """
 
@@ -23,6 +23,17 @@ from ganjax.gan import Gan, Variables
 from ganjax.gans import make_gan
 from ganjax.state import TrainState, abstract_state, init_state
 
+# What reading any other file raises: one of another format, or other JSON in it.
+BAD_FILE = (
+    SafetensorError,
+    OSError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
 
 def write_weights(
     path: Path,
@@ -38,21 +49,17 @@ def write_weights(
     Raises:
       ValueError: a weight is not finite in this type.
     """
-    arrays = {
-        name: np.asarray(x, dtype)
-        for name, x in flatten_dict(jax.device_get(g), sep="/").items()
-    }
+    numbers = flatten_dict(jax.device_get(g), sep="/")
+    with np.errstate(over="ignore"):  # an error below
+        arrays = {name: np.asarray(x).astype(dtype) for name, x in numbers.items()}
     for name, x in arrays.items():
         if not np.isfinite(x).all():
             raise ValueError(f"{name}: expected numbers that are finite in {dtype}")
     folders = {"data_dir": DataOptions.data_dir, "manual_dir": ""}
     config = config | {"data": config["data"] | folders}
-    metadata = {
-        "config": json.dumps(config),
-        "step": str(step),
-        "ganjax": ganjax.__version__,
-    }
-    content = save(arrays, metadata)
+    metadata = {"config": config, "step": step, "version": ganjax.__version__}
+    # One string: safetensors writes several in an order that differs between processes.
+    content = save(arrays, {"ganjax": json.dumps(metadata)})
     write_file(path, lambda file: file.write(content))
 
 
@@ -69,10 +76,11 @@ def read_weights(path: Path, flag: str) -> tuple[Gan, TrainState, dict[str, Any]
     expected = f"{flag}={printable(path)}: expected weights written by --mode=export"
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
+            metadata = json.loads((file.metadata() or {})["ganjax"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}
-        config, step = json.loads(metadata["config"]), int(metadata["step"])
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        config = dict(metadata["config"])
+        step = jnp.asarray(metadata["step"], jnp.int32)
+    except BAD_FILE as error:
         reason = printable(error)[:200]
         raise UserError(f"{expected}, got {type(error).__name__}: {reason}") from error
     gan = make_gan(config)
@@ -86,5 +94,4 @@ def read_weights(path: Path, flag: str) -> tuple[Gan, TrainState, dict[str, Any]
     player = state.g.replace(**jax.tree.map(jnp.array, g))
     # Arrays of its own: donating one buffer twice is an error.
     g_ema = jax.tree.map(jnp.array, g)
-    step_array = jnp.asarray(step, jnp.int32)
-    return gan, state.replace(step=step_array, g=player, g_ema=g_ema), config
+    return gan, state.replace(step=step, g=player, g_ema=g_ema), config
