@@ -59,11 +59,15 @@ def command(name: str, config: dict[str, Any]) -> str:
 
 
 def commit() -> str:
-    """The commit of this file."""
-    git = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--match="]
-    folder = Path(__file__).parent
-    result = subprocess.run(git, cwd=folder, capture_output=True, text=True, check=True)
-    return result.stdout.strip()
+    """The commit of the code, and whether files differ from it, but for the results."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments]
+        result = subprocess.run(command, cwd=FOLDER, capture_output=True, check=True)
+        return result.stdout.decode().strip()
+
+    changed = git("status", "--porcelain", "--", ":/", ":!.")
+    return git("rev-parse", "HEAD")[:12] + " with changes" * bool(changed)
 
 
 def compare_samples(
@@ -159,7 +163,7 @@ def main() -> None:
     flags = parser.parse_args()
 
     name = flags.run.resolve().name
-    written_by = f"ganjax {ganjax.__version__}, commit `{commit()}`"
+    written_by = f"ganjax {ganjax.__version__}, commit {commit()}"
     gan, state, metadata = ganjax.load_run(flags.run)
     scores = flags.run / "metrics.json"
     if not scores.exists():

@@ -9,31 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import onnxruntime
 import pytest
-from helpers import assert_identical, run_python, small_config
+from helpers import run_python, small_config, trained
 
 import ganjax
 from ganjax import export, files
 from ganjax.config import to_json
 from ganjax.export import CARD, FILES, export_generator
 from ganjax.onnx_graph import to_onnx
-from ganjax.weights import read_weights, write_weights
 
 BATCHES = (1, 3, 64)
 CLASSES = {"unconditional": 0, "conditional": 3}
-
-
-def trained(gan, seed=0):
-    """A state with other numbers than the initial ones, as after training."""
-    rng = np.random.default_rng(seed)
-    state = ganjax.init_state(gan, jax.random.key(seed))
-
-    def change(path, x):
-        if "var" in jax.tree_util.keystr(path):
-            return x * rng.uniform(0.5, 1.5, x.shape).astype(np.float32)
-        return x + 0.2 * rng.normal(size=x.shape).astype(np.float32)
-
-    g_ema = jax.tree_util.tree_map_with_path(change, state.g_ema)
-    return state.replace(g_ema=g_ema, step=jnp.int32(7))
 
 
 def inputs_for(gan, num):
@@ -199,75 +184,6 @@ def test_other_operations_end_in_one_line(fn, message):
     (b,) = jax.export.symbolic_shape("b")
     with pytest.raises(ganjax.UserError, match=message):
         to_onnx(fn, {"x": jax.ShapeDtypeStruct((b, 3), jnp.float32)}, "y")
-
-
-def test_weights_come_back_bit_for_bit(exported):
-    gan, state, config, folder = exported
-    again, read, read_config = read_weights(folder / FILES["weights"], "--pretrained")
-    assert again == gan and read_config == config
-    assert_identical(read.g_ema, state.g_ema)
-    assert_identical(read.g.variables, state.g_ema)
-    initial = ganjax.init_state(gan, jax.random.key(0))
-    assert_identical(read.d, initial.d)
-    assert int(read.step) == 7
-
-
-def test_state_of_read_weights_can_be_trained(exported):
-    gan, _, _, folder = exported
-    _, state, _ = read_weights(folder / FILES["weights"], "--pretrained")
-    images = np.zeros((1, 8, 28, 28, 1), np.uint8)
-    labels = np.zeros((1, 8), np.int32)
-    batch = ganjax.Batch(images, labels) if gan.num_classes else images
-    trained_on, _ = ganjax.train_step(gan, state, batch)
-    assert int(trained_on.step) == 8
-
-
-def test_files_of_weights_are_reproducible_and_name_no_folder(exported, tmp_path):
-    _, state, config, folder = exported
-    place = {"data_dir": "/home/me", "manual_dir": "/home/me/mnist"}
-    elsewhere = config | {"data": config["data"] | place}
-    write_weights(tmp_path / "a.safetensors", state.g_ema, 7, elsewhere)
-    content = (tmp_path / "a.safetensors").read_bytes()
-    assert content == (folder / FILES["weights"]).read_bytes()
-
-
-def test_weights_beyond_the_range_of_float16_are_refused(exported, tmp_path):
-    _, state, config, _ = exported
-    g = jax.tree.map(lambda x: 1e5 * jnp.ones_like(x), state.g_ema)
-    with pytest.raises(ValueError, match="mean: expected numbers that are finite in float16"):
-        write_weights(tmp_path / "a.safetensors", g, 7, config, "float16")
-    assert not list(tmp_path.iterdir())
-
-
-def metadata_of(**changes):
-    """Weights without arrays, whose metadata are these."""
-    from safetensors.numpy import save
-
-    return save({}, {"ganjax": json.dumps(changes)})
-
-
-@pytest.mark.parametrize(
-    "content,message",
-    [
-        (b"", "got SafetensorError"),
-        (b"\xff" * 100, "got SafetensorError"),
-        (metadata_of(), "got KeyError: 'config'"),
-        (metadata_of(config={}, step=2**40), "got OverflowError"),
-        (metadata_of(config={}, step="x"), "got TypeError|got ValueError"),
-        (metadata_of(config=[], step=1), "config.gan=''"),
-        (metadata_of(config={}, step=1), "config.gan=''"),
-        (
-            metadata_of(config=to_json(small_config()), step=1),
-            "--pretrained=.*another architecture",
-        ),
-    ],
-)
-def test_files_that_are_no_weights_end_in_one_line(content, message, tmp_path):
-    file = tmp_path / "a.safetensors"
-    file.write_bytes(content)
-    with pytest.raises(ganjax.UserError, match=message) as caught:
-        ganjax.load_pretrained(str(file))
-    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_other_kinds_of_gan_are_refused(tmp_path):
