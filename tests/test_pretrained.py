@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from absl.testing import flagsaver
-from helpers import run_python, small_config, trained
+from helpers import ROOT, run_python, small_config, trained
 from PIL import Image
 
 import ganjax
@@ -140,3 +140,12 @@ def test_the_command_gives_digits_in_any_folder(tmp_path):
     grid = sampling.sample_grid(gan, state, 20, jax.random.key(2))
     written = pixels(tmp_path / "samples.png")[::2, ::2]  # pixels are doubled
     np.testing.assert_allclose(written, grid[..., 0].astype(int), atol=1)
+
+
+def test_numbers_in_the_documentation_are_those_of_the_card():
+    text = " ".join((ROOT / "docs/export.md").read_text().split())
+    card = (FOLDER / "mnist.md").read_text()
+    full, half = re.findall(r"^- float\d\d: FID ([\d.]+)", card, re.M)
+    (levels,) = re.findall(r"difference of a pixel: (\d+) of 255", card)
+    assert f"from {full} to {half}" in text
+    assert f"at most {levels} of 255 gray levels" in text
