@@ -43,7 +43,7 @@ def generator_fn(gan: Standard, g: Variables) -> Callable[..., UInt8[Array, "B H
     generator: Any = gan.generator
     if any(field.name == "conv" for field in dataclasses.fields(generator)):
         generator = generator.clone(conv="library")
-    # On one device, which a program has no more of, or other ones.
+    # A state is on all local devices; the export must not need as many.
     variables = jax.tree.map(jnp.asarray, jax.device_get(g))
     pixel_range = gan.pixel_range
 
