@@ -12,6 +12,7 @@ from .errors import UserError as UserError
 from .gan import Gan as Gan
 from .gans import make_gan as make_gan
 from .gans.standard import Batch as Batch
+from .pretrained import load_pretrained as load_pretrained
 from .run import load_run as load_run
 from .sampling import sample as sample
 from .state import TrainState as TrainState

@@ -3,11 +3,16 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from ganjax.config import config_name
 from ganjax.errors import UserError
+
+if TYPE_CHECKING:
+    from ganjax.gan import Gan
+    from ganjax.state import TrainState
 
 FLAGS = flags.FLAGS
 
@@ -27,12 +32,21 @@ def train() -> None:
 
 
 def sample() -> None:
-    """--mode=sample."""
+    """--mode=sample, of a run or of --pretrained."""
     from ganjax.run import sample_run
 
     out = Path(FLAGS.out or "samples.png").expanduser()
     num, seed = FLAGS.num or 64, FLAGS.sample_seed
-    sample_run(run_folder(), out, num, seed, FLAGS.caption)
+    sample_run(load(), out, num, seed, FLAGS.caption)
+
+
+def export() -> None:
+    """--mode=export, of a run or of --pretrained."""
+    from ganjax.export import export_generator
+
+    gan, state, metadata = load()
+    out = Path(FLAGS.out) if FLAGS.out else Path(FLAGS.workdir or "", "export")
+    export_generator(gan, state, metadata["config"], out.expanduser())
 
 
 def evaluate() -> None:
@@ -74,16 +88,31 @@ def summary() -> None:
     print(make_gan(FLAGS.config).summary())
 
 
-def run_folder() -> Path:
-    """--workdir, which the modes that read a run need."""
+def load() -> tuple["Gan", "TrainState", dict[str, Any]]:
+    """The run in --workdir, or the generator --pretrained."""
+    if not FLAGS.pretrained:
+        from ganjax.run import load_run
+
+        return load_run(run_folder(", or --pretrained=NAME"))
+    from ganjax import pretrained
+
+    if FLAGS.workdir:
+        raise UserError(f"--workdir={FLAGS.workdir}: expected none with --pretrained")
+    return pretrained.load(FLAGS.pretrained)
+
+
+def run_folder(alternative: str = "") -> Path:
+    """--workdir, which modes need that read a run and get nothing else to read."""
     if not FLAGS.workdir:
-        raise UserError(f"--mode={FLAGS.mode} needs --workdir=FOLDER of a trained run")
+        needs = f"needs --workdir=FOLDER of a trained run{alternative}"
+        raise UserError(f"--mode={FLAGS.mode} {needs}")
     return Path(FLAGS.workdir).expanduser()
 
 
 MODES: dict[str, Callable[..., None]] = {
     "train": train,
     "sample": sample,
+    "export": export,
     "evaluate": evaluate,
     "report": report,
     "summary": summary,

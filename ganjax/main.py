@@ -2,8 +2,10 @@
 
 python -m ganjax.main --config configs/mnist.py [--workdir DIR] [--config.FIELD=VALUE]
 python -m ganjax.main --mode=sample --workdir DIR [--num 64] [--out grid.png]
+python -m ganjax.main --mode=sample --pretrained mnist_best [--num 64] [--out grid.png]
 python -m ganjax.main --mode=evaluate --workdir DIR [--num 10000] [--parzen]
 python -m ganjax.main --mode=report --workdir DIR [DIR ...] [--out report.html]
+python -m ganjax.main --mode=export --workdir DIR [--out FOLDER]
 python -m ganjax.main --mode=summary --config configs/mnist.py
 """
 
@@ -32,8 +34,10 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     "out",
     None,
-    "Output of --mode=sample: .png (default: samples.png), .npz, folder; of "
-    "--mode=report: .html (default: report.html).",
+    "Output: a file or a folder; see the documentation of the mode for which.",
+)
+flags.DEFINE_string(
+    "pretrained", None, "Sample or export this trained generator instead of a run's."
 )
 flags.DEFINE_string(
     "coordinator",

@@ -56,17 +56,21 @@ def load_data(metadata: dict[str, Any], options: DataOptions | None = None) -> D
 
 
 def sample_run(
-    workdir: Path, out: Path, num: int, seed: int, caption: str | None = None
+    loaded: tuple[Gan, TrainState, dict[str, Any]],
+    out: Path,
+    num: int,
+    seed: int,
+    caption: str | None = None,
 ) -> None:
-    """Writes samples of the newest checkpoint.
+    """Writes samples of a loaded run.
 
     Training data are only read for GANs that make samples from examples. A caption says
     what to generate, for GANs that take one.
 
     Raises:
-      UserError: there is nothing to restore, or `out` can't be written.
+      UserError: `out` can't be written, or a caption that the GAN does not take.
     """
-    gan, state, metadata = load_run(workdir)
+    gan, state, metadata = loaded
     condition = None if caption is None else gan.parse_condition(caption, num)
     dataset = load_data(metadata) if gan.NEEDS_DATA else None
     request = sampling.Request(num, jax.random.key(seed), condition, dataset)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -114,6 +115,20 @@ def assert_close(actual, expected, rtol, atol):
     ):
         name = jax.tree_util.keystr(path)
         np.testing.assert_allclose(x, y, rtol, atol, err_msg=name)
+
+
+def trained(gan, seed=0):
+    """A state at step 7 whose averaged generator has other numbers than at first."""
+    rng = np.random.default_rng(seed)
+    state = ganjax.init_state(gan, jax.random.key(seed))
+
+    def change(path, x):
+        if "var" in jax.tree_util.keystr(path):
+            return x * rng.uniform(0.5, 1.5, x.shape).astype(np.float32)
+        return x + 0.2 * rng.normal(size=x.shape).astype(np.float32)
+
+    g_ema = jax.tree_util.tree_map_with_path(change, state.g_ema)
+    return state.replace(g_ema=g_ema, step=jnp.int32(7))
 
 
 def step_on_one_and_on_two_devices(gan, state, batch, steps=1):

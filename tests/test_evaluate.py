@@ -13,7 +13,7 @@ from ganjax import data, evaluate, metrics, resume, train, writers
 from ganjax.data import DataOptions
 from ganjax.metrics import nearest_neighbors
 from ganjax.metrics.classifier import Recipe, train_classifier
-from ganjax.run import sample_run
+from ganjax.run import load_run, sample_run
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ def test_evaluation_during_training_keeps_the_best(config, tmp_path):
         config(num_steps=2, evaluate_every=2, evaluate_num=200), tmp_path
     )
     assert best_step(tmp_path) == 2
-    sample_run(tmp_path / "best", tmp_path / "best.npz", num=3, seed=0)
+    sample_run(load_run(tmp_path / "best"), tmp_path / "best.npz", num=3, seed=0)
     assert np.load(tmp_path / "best.npz")["images"].shape == (3, 28, 28, 1)
 
 
@@ -215,7 +215,7 @@ def test_runs_without_a_checkpoint_are_refused(tmp_path):
         evaluate.evaluate_run(tmp_path / "no", num=100, seed=0, parzen=False)
     (tmp_path / "cut/checkpoints/500.orbax-checkpoint-tmp").mkdir(parents=True)
     with pytest.raises(ganjax.UserError, match="expected a folder with a checkpoint"):
-        sample_run(tmp_path / "cut", tmp_path / "x.png", num=4, seed=0)
+        sample_run(load_run(tmp_path / "cut"), tmp_path / "x.png", num=4, seed=0)
     with pytest.raises(ganjax.UserError, match="--num=19: expected at least 20"):
         evaluate.evaluate_run(tmp_path, num=19, seed=0, parzen=False)
 
@@ -237,7 +237,7 @@ def test_conditional_run_is_scored_by_its_labels(config, options, tmp_path):
     assert abs(accuracy["value"] - 0.1) < 0.07
     assert accuracy["reference"] > 0.8
     out = tmp_path / "samples.npz"
-    sample_run(tmp_path, out, num=50, seed=0)
+    sample_run(load_run(tmp_path), out, num=50, seed=0)
     np.testing.assert_array_equal(np.bincount(np.load(out)["labels"]), [5] * 10)
     evaluate.evaluate_samples(out, tmp_path / "again", options, parzen=False)
     assert read_results(tmp_path / "again")["label_accuracy"]["n_fake"] == 50

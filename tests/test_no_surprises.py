@@ -160,7 +160,7 @@ def test_only_the_download_asks_the_network(no_network, tmp_path, monkeypatch, c
     assert cached.identity == digits.identity
     workdir = tmp_path / "run"
     train(workdir)
-    run.sample_run(workdir, tmp_path / "x.png", 4, 0)
+    run.sample_run(run.load_run(workdir), tmp_path / "x.png", 4, 0)
     evaluate_on_few(digits, workdir, monkeypatch)
     assert (workdir / "metrics.json").exists() and no_network == []
 

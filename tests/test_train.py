@@ -175,13 +175,13 @@ def test_files_of_a_run(config, tmp_path, mnist, capsys):
         assert row["images_per_second"] > 0 and 0 < row["d_real"] < 1
         assert math.isclose(row["r1_r2"], abs(row["r1_r2"]))
     # Sampling needs neither data nor training flags, and is a function of the seed.
-    run.sample_run(workdir, tmp_path / "a.npz", num=501, seed=7)
+    run.sample_run(run.load_run(workdir), tmp_path / "a.npz", num=501, seed=7)
     samples = np.load(tmp_path / "a.npz")["images"]
     gan = ganjax.make_gan(config())
     expected = ganjax.sample(gan, state, num=501, key=jax.random.key(7))
     np.testing.assert_array_equal(samples, expected)
     assert samples.dtype == np.uint8 and samples.shape == (501, 28, 28, 1)
-    run.sample_run(workdir, tmp_path / "folder", num=3, seed=7)
+    run.sample_run(run.load_run(workdir), tmp_path / "folder", num=3, seed=7)
     assert len(list((tmp_path / "folder").glob("*.png"))) == 3
 
 
@@ -358,7 +358,7 @@ def test_a_folder_of_color_images_trains_by_class(config, tmp_path, capsys):
     }
     train.train_and_evaluate(config(**overrides), tmp_path / "run")
     assert "broken.jpg" in capsys.readouterr().err
-    run.sample_run(tmp_path / "run", tmp_path / "out.npz", num=6, seed=0)
+    run.sample_run(run.load_run(tmp_path / "run"), tmp_path / "out.npz", num=6, seed=0)
     with np.load(tmp_path / "out.npz") as out:
         assert out["images"].shape == (6, 16, 16, 3) and out["images"].std() > 1
         np.testing.assert_array_equal(np.bincount(out["labels"]), [3, 3])
