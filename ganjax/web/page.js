@@ -35,7 +35,7 @@ async function start() {
   show("");
   await describe(settings, point, generate);
   if (settings.human) {
-    const { startHumanTest } = await import("./human.js");
+    await import("./human.js"); // defines startHumanTest
     element("human").hidden = false;
     startHumanTest(element("human-test"), await (await fetch("human.json")).json());
   }
