@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import http.server
+import itertools
 import json
 import shutil
 import threading
@@ -16,14 +17,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import small_gan
 
+import ganjax
 from ganjax.files import cache_folder
 from ganjax.web import page as web
 
 pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-Z_DIM = 4
 # The pixels of a canvas, by way of a copy: Chromium warns of repeated reading.
 READ = """canvas => {
   const { width, height } = canvas;
@@ -44,6 +44,7 @@ class Site:
     g: Any
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    expected: list[np.ndarray] = field(default_factory=list)
 
     def pixels(self, canvas: str = "#image") -> np.ndarray:
         """What a canvas shows, uint8 [H, W]."""
@@ -61,6 +62,7 @@ class Site:
     def assert_shows(self, z: np.ndarray, label: int, canvas: str = "#image") -> None:
         """Checks a canvas within one gray level, as soon as it is drawn."""
         expected = self.images(z, label).astype(int)
+        self.expected.append(expected)
         assert soon(lambda: np.abs(self.pixels(canvas) - expected).max() <= 1)
 
 
@@ -91,7 +93,7 @@ def written(tmp_path_factory):
     archive = cache_folder() / f"onnxruntime-web-{web.VERSION}.tgz"
     if not (archive.exists() or shutil.which("npm")):
         pytest.skip(f"needs npm or {archive}")
-    gan = small_gan(num_classes=10, conv="library", generator__norm="none")
+    gan = ganjax.make_gan(ganjax.load_config("conditional", {"conv": "library"}))
     g, _ = gan.init(jax.random.key(0))
 
     def generate(z: jax.Array, labels: jax.Array) -> jax.Array:
@@ -99,7 +101,7 @@ def written(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("page")
     shapes = [
-        jax.ShapeDtypeStruct(("B", Z_DIM), jnp.float32),
+        jax.ShapeDtypeStruct(("B", gan.prior.z_dim), jnp.float32),
         jax.ShapeDtypeStruct(("B",), jnp.int32),
     ]
     names = ["z", "labels"]
@@ -157,6 +159,10 @@ def test_page_shows_what_the_generator_makes(site):
     site.assert_shows(z, 7, "#map button:first-child canvas")
     site.tab.locator("#map button").first.click()
     site.assert_shows(z, 7)
+    first, of_class_3, after_slider, of_class_7, moved, _ = site.expected
+    steps = (first, after_slider, of_class_7, moved)
+    changes = [np.abs(a - b).max() for a, b in itertools.pairwise(steps)]
+    assert min(*changes, np.abs(first - of_class_3).max()) > 10  # the checks can fail
 
     before = site.pixels()
     site.tab.get_by_text("New image").click()
