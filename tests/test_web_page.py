@@ -57,7 +57,7 @@ def test_without_npm_one_line_says_what_goes_where(monkeypatch, tmp_path):
     name = f"onnxruntime-web-{web.VERSION}.tgz"
     assert str(error.value) == (
         f"{tmp_path / name}: expected the package onnxruntime-web {web.VERSION}, got "
-        f"no npm: run `npm pack --silent onnxruntime-web@{web.VERSION}` on a computer "
+        f"no npm: run `npm pack onnxruntime-web@{web.VERSION}` on a computer "
         "with npm and a network, and put the file there"
     )
 

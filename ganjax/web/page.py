@@ -134,14 +134,15 @@ def download(archive: Path) -> None:
     Raises:
       UserError: npm is not installed, or failed.
     """
-    command = ["npm", "pack", "--silent", f"{RUNTIME}@{VERSION}"]
+    command = ["npm", "pack", f"{RUNTIME}@{VERSION}"]
+    # Without a network npm would try again for a minute.
+    options = ["--silent", "--fetch-retries=0"]
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=archive.parent) as scratch:
         try:
             npm = shutil.which("npm") or "npm"  # a script on Windows
-            subprocess.run(
-                [npm, *command[1:]], cwd=scratch, check=True, capture_output=True
-            )
+            arguments = [npm, *command[1:], *options]
+            subprocess.run(arguments, cwd=scratch, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
             reason = "no npm" if isinstance(error, OSError) else "an error of npm"
             raise UserError(
