@@ -49,6 +49,25 @@ def export() -> None:
     export_generator(gan, state, metadata["config"], out.expanduser())
 
 
+def page() -> None:
+    """--mode=page, of a run or of --pretrained: an export and a page that runs it."""
+    from ganjax.export import export_generator
+    from ganjax.human_test import make_test_of_run
+    from ganjax.web.page import write_page
+
+    gan, state, metadata = load()
+    name = FLAGS.pretrained or run_folder().resolve().name
+    out = Path(FLAGS.out) if FLAGS.out else Path(FLAGS.workdir or "", "page")
+    export_generator(gan, state, metadata["config"], out.expanduser())
+    human = None
+    if FLAGS.workdir:  # a pretrained generator must not wait for its data
+        try:
+            human = make_test_of_run(run_folder(), name, FLAGS.num or 40, 0)
+        except UserError as error:
+            print(f"without the test of whether people see a difference: {error}")
+    write_page(out.expanduser(), gan, state.g_ema, name, human)
+
+
 def evaluate() -> None:
     """--mode=evaluate, of a run or of --samples."""
     from ganjax import evaluate
@@ -113,6 +132,7 @@ MODES: dict[str, Callable[..., None]] = {
     "train": train,
     "sample": sample,
     "export": export,
+    "page": page,
     "evaluate": evaluate,
     "report": report,
     "summary": summary,

@@ -43,9 +43,7 @@ def generator_fn(gan: Standard, g: Variables) -> Callable[..., UInt8[Array, "B H
     generator: Any = gan.generator
     if any(field.name == "conv" for field in dataclasses.fields(generator)):
         generator = generator.clone(conv="library")
-    # A state is on all local devices; the export must not need as many.
-    variables = jax.tree.map(jnp.asarray, jax.device_get(g))
-    pixel_range = gan.pixel_range
+    variables, pixel_range = g, gan.pixel_range
 
     def generate(
         z: Float[Array, "B Z"], labels: Int[Array, " B"] | None = None

@@ -19,7 +19,10 @@ import numpy as np
 import pytest
 
 import ganjax
+from ganjax.export import OUTPUT, arguments, generator_fn
 from ganjax.files import cache_folder
+from ganjax.human_test import make_test
+from ganjax.onnx_graph import to_onnx
 from ganjax.web import page as web
 
 pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
@@ -89,23 +92,14 @@ def browser():
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """A page of an untrained class-conditional GAN, and that GAN."""
-    jax2onnx = pytest.importorskip("jax2onnx", reason="needs jax2onnx")
     archive = cache_folder() / f"onnxruntime-web-{web.VERSION}.tgz"
     if not (archive.exists() or shutil.which("npm")):
         pytest.skip(f"needs npm or {archive}")
     gan = ganjax.make_gan(ganjax.load_config("conditional", {"conv": "library"}))
     g, _ = gan.init(jax.random.key(0))
 
-    def generate(z: jax.Array, labels: jax.Array) -> jax.Array:
-        return gan.export(gan.generator.apply(g, z, train=False, labels=labels))
-
     folder = tmp_path_factory.mktemp("page")
-    shapes = [
-        jax.ShapeDtypeStruct(("B", gan.prior.z_dim), jnp.float32),
-        jax.ShapeDtypeStruct(("B",), jnp.int32),
-    ]
-    names = ["z", "labels"]
-    model = jax2onnx.to_onnx(generate, shapes, input_names=names)
+    model = to_onnx(generator_fn(gan, g), arguments(gan), OUTPUT)
     (folder / "generator.onnx").write_bytes(model.SerializeToString())
     web.write_page(folder, gan, g, "small")
     return folder, gan, g
@@ -214,3 +208,20 @@ def test_opened_as_a_file_the_page_says_what_to_do(browser, written):
     tab.get_by_text("python -m http.server").wait_for()
     assert not tab.locator("#generator").is_visible()
     tab.close()
+
+
+def test_page_ends_with_the_test_by_people(browser, written, tmp_path):
+    folder, gan, g = written
+    folder = shutil.copytree(folder, tmp_path / "page")
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 28, 28, 1), np.uint8)
+    web.write_page(folder, gan, g, "small", make_test(*images, seed=0))
+    with serve(folder) as url:
+        tab = browser.new_page()
+        tab.goto(url)
+        tab.get_by_text("Start the test").click()
+        for number in range(1, 7):
+            tab.get_by_text(f"image {number} of 6").wait_for()
+            tab.locator("#human canvas:not(.hidden)").wait_for()
+            tab.keyboard.press("r")
+        tab.get_by_text("3 of 6 answers were right").wait_for()
+        tab.close()
