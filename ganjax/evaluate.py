@@ -83,15 +83,20 @@ def evaluate_samples(
 
 
 def read_samples(
-    file: Path, image_shape: tuple[int, ...]
+    file: Path,
+    image_shape: tuple[int, ...],
+    least: int = MIN_IMAGES,
+    flag: str = "--samples",
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Images and labels of an .npz, whose headers are checked before its arrays.
+
+    There have to be at least `least` images; messages name the flag.
 
     Raises:
       UserError: see `evaluate_samples`; also arrays of more than 4 GiB.
     """
-    where, shape = f"--samples={printable(file)}", ", ".join(map(str, image_shape))
-    expected = f"an .npz with 'images' uint8 [N >= {MIN_IMAGES}, {shape}]"
+    where, shape = f"{flag}={printable(file)}", ", ".join(map(str, image_shape))
+    expected = f"an .npz with 'images' uint8 [N >= {least}, {shape}]"
     try:
         if not file.is_file():  # opening a pipe would wait for its other end
             raise FileNotFoundError("no such file")
@@ -99,7 +104,7 @@ def read_samples(
             images = read_header(archive, "images.npy")
             num = images.shape[0] if images.shape else 0
             right = images.dtype == np.uint8 and images.shape[1:] == image_shape
-            if not right or num < MIN_IMAGES:
+            if not right or num < least:
                 raise UserError(f"{where}: expected {expected}, got {images}")
             if "labels.npy" in archive.namelist():
                 labels = read_header(archive, "labels.npy")

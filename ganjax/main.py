@@ -2,6 +2,7 @@
 
 python -m ganjax.main --config configs/mnist.py [--workdir DIR] [--config.FIELD=VALUE]
 python -m ganjax.main --mode=sample --workdir DIR [--num 64] [--out grid.png]
+python -m ganjax.main --mode=latent --tool=walk --workdir DIR [--out walk.mp4]
 python -m ganjax.main --mode=evaluate --workdir DIR [--num 10000] [--parzen]
 python -m ganjax.main --mode=summary --config configs/mnist.py
 """
@@ -14,7 +15,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from ganjax.commands import MODES
+from ganjax.commands import LATENT_TOOLS, MODES
 from ganjax.config import load_config
 from ganjax.errors import UserError
 from ganjax.files import cache_folder
@@ -24,7 +25,10 @@ flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/CONFIG.")
 flags.DEFINE_enum("mode", "train", list(MODES), "What to do.")
 flags.DEFINE_integer("num", None, "Samples; default: 64, or 10,000 to evaluate.", 1)
 flags.DEFINE_string(
-    "out", "samples.png", "Output of --mode=sample: .png, .npz, folder."
+    "out",
+    None,
+    "Output of --mode=sample: .png, .npz, folder; default: samples.png. Of "
+    "--mode=latent: folder, or .gif, .mp4 of a walk; default: latent/ in the run.",
 )
 flags.DEFINE_string(
     "coordinator",
@@ -34,6 +38,11 @@ flags.DEFINE_string(
 flags.DEFINE_integer("num_processes", None, "Processes of the job.", 1)
 flags.DEFINE_integer("process_id", None, "Number of this process, from 0.", 0)
 flags.DEFINE_string("caption", None, "What to generate, for GANs that take a sentence.")
+flags.DEFINE_list("labels", None, "Classes of the samples: 7,7,3.")
+flags.DEFINE_float("scale", None, "Scale of z in place of config.sample_scale.", 0.0)
+flags.DEFINE_bool("best", False, "The checkpoint of the lowest FID, in best/.")
+flags.DEFINE_enum("tool", None, LATENT_TOOLS, "What --mode=latent does.")
+flags.DEFINE_string("images", None, "Images to project: .npz, .png, folder.")
 flags.DEFINE_string("samples", None, "Evaluate the images of this .npz instead.")
 flags.DEFINE_bool("parzen", False, "Also compute the Parzen log-likelihood (a minute).")
 flags.DEFINE_integer("sample_seed", 0, "Seed of the sampling noise.", 0, 2**32 - 1)
