@@ -69,7 +69,10 @@ def evaluate() -> None:
     data = data_options()
     if not FLAGS.samples:
         num, seed = FLAGS.num or 10_000, FLAGS.sample_seed
-        evaluate.evaluate_run(run_folder(), num, seed, FLAGS.parzen, data)
+        flags = FLAGS.parzen, data, FLAGS.projection
+        evaluate.evaluate_run(run_folder(), num, seed, *flags)
+    elif FLAGS.projection:
+        raise UserError("--projection: expected a run, got --samples")
     elif data is None:
         raise UserError("--samples needs --config for its data: configs/mnist.py, e.g.")
     else:

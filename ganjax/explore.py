@@ -13,13 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ganjax import files, latent, plots, projection
+from ganjax import files, latent, metrics, plots, projection
 from ganjax.data import DataOptions, Dataset
+from ganjax.data.folder import Files
 from ganjax.errors import UserError
+from ganjax.evaluate import load_classifier
 from ganjax.gans.standard import Standard
 from ganjax.images import grid, save_animation
+from ganjax.metrics.prdc import prdc
 from ganjax.priors import uniform
 from ganjax.run import Wanted, load_data, load_run
+from ganjax.samples import read_samples
 from ganjax.state import TrainState
 
 STEPS = 16  # images from one sample to the next
@@ -173,9 +177,6 @@ def project(run: Trained, task: Task) -> None:
 
 def read_targets(run: Trained, task: Task) -> tuple[np.ndarray, np.ndarray | None]:
     """Images to project, with their labels as far as they are known."""
-    from ganjax.data.folder import Files
-    from ganjax.evaluate import read_samples
-
     shape, place = tuple(run.gan.generator.image_shape), task.images
     labels = None
     if place is None:
@@ -190,10 +191,12 @@ def read_targets(run: Trained, task: Task) -> tuple[np.ndarray, np.ndarray | Non
     images = images[:num]
     if task.labels is not None:
         labels = run.gan.parse_labels(task.labels)
-        if len(labels) != len(images):
-            raise UserError(f"--labels: expected {len(images)}, one for each image")
     if labels is None or not run.gan.num_classes:
         return images, None
+    try:
+        run.gan.check_condition(labels[:num], len(images))
+    except ValueError as error:
+        raise UserError(f"labels of {len(images)} images: {error}") from error
     return images, labels[:num]
 
 
@@ -218,16 +221,12 @@ def directions(run: Trained, task: Task) -> None:
 
 def truncation(run: Trained, task: Task) -> None:
     """Precision and recall of samples by the scale of z."""
-    from ganjax import metrics
-    from ganjax.evaluate import load_classifier
-    from ganjax.metrics.prdc import prdc
-
     if task.labels is not None:
         raise UserError("--labels: expected none with --tool=truncation")
     dataset = run.dataset(task)
     classifier = load_classifier(dataset)
     real = metrics.extract_real(classifier, dataset.train, dataset.test)
-    num, g = task.num or 5000, run.state.g_ema
+    num, g = task.num or 10_000, run.state.g_ema
     own = run.gan.sample_scale
     unit = dataclasses.replace(run.gan, sample_scale=1.0)
     z, labels = latent.draw(unit, jax.random.key(task.seed), num), unit.condition(num)

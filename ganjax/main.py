@@ -45,6 +45,7 @@ flags.DEFINE_enum("tool", None, LATENT_TOOLS, "What --mode=latent does.")
 flags.DEFINE_string("images", None, "Images to project: .npz, .png, folder.")
 flags.DEFINE_string("samples", None, "Evaluate the images of this .npz instead.")
 flags.DEFINE_bool("parzen", False, "Also compute the Parzen log-likelihood (a minute).")
+flags.DEFINE_bool("projection", False, "Also project images of the data (a minute).")
 flags.DEFINE_integer("sample_seed", 0, "Seed of the sampling noise.", 0, 2**32 - 1)
 
 
