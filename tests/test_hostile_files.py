@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import ganjax
+from ganjax import samples
 from ganjax.data import DataOptions, tfds
 from ganjax.images import save_gif, save_png
 from ganjax.writers import Writer, read_jsonl

@@ -13,7 +13,7 @@ from helpers import ROOT, run_python
 from test_kill import noise, train
 
 import ganjax
-from ganjax import data, evaluate, run
+from ganjax import data, evaluate, run, samples
 from ganjax.data import cache, tfds
 from ganjax.files import DAY, remove_scratch, write_folder
 from ganjax.metrics import classifier
