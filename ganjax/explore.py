@@ -157,10 +157,9 @@ def project(run: Trained, task: Task) -> None:
         return np.asarray(latent.decode(gan, g, jnp.asarray(z), chosen))
 
     path = np.stack([decode(found.path[:, step]) for step in steps], axis=1)
-    arrays = {"images": images, "projections": path[:, -1], "z": found.z}
-    arrays["rms"] = found.rms
-    if found.labels is not None:
-        arrays["labels"] = found.labels
+    arrays = {"images": images, "projections": path[:, -1]}
+    arrays |= {"z": found.z, "rms": found.rms}
+    arrays |= {} if found.labels is None else {"labels": found.labels}
     write_arrays(task.out / "projection.npz", arrays)
     shown = slice(min(len(images), 20))
     table = np.concatenate([images[:, None], path[:, -1:], path[:, :-1]], axis=1)
@@ -169,16 +168,15 @@ def project(run: Trained, task: Task) -> None:
     plots.plot_images(task.out / "projection.png", table[shown], rows, columns)
     norm = np.linalg.norm(found.z, axis=1)
     print(
-        f"{len(images)} images: median difference {np.median(found.rms):.1f} gray "
-        f"levels of 255 (RMS), median |z| {np.median(norm):.1f}, where the prior has "
-        f"{run.gan.prior.z_dim**0.5:.1f}"
+        f"{len(images)} images: RMS difference {np.median(found.rms):.2f} gray levels "
+        f"of 255 (median), {found.rms.max():.2f} (largest); norm of z "
+        f"{np.median(norm):.1f} (median), {run.gan.prior.z_dim**0.5:.1f} of samples"
     )
 
 
 def read_targets(run: Trained, task: Task) -> tuple[np.ndarray, np.ndarray | None]:
     """Images to project, with their labels as far as they are known."""
-    shape, place = tuple(run.gan.generator.image_shape), task.images
-    labels = None
+    shape, place, labels = tuple(run.gan.generator.image_shape), task.images, None
     if place is None:
         test = run.dataset(task).test
         images, labels = test["images"], test.get("labels")
