@@ -230,8 +230,7 @@ def truncation(run: Trained, task: Task) -> None:
     z, labels = latent.draw(unit, jax.random.key(task.seed), num), unit.condition(num)
     results, shown = {}, []
     for scale in sorted({*SCALES, own}):
-        scaled = scale * np.asarray(z)
-        images = projection.decode_blocks(unit, g, scaled, labels)
+        images = projection.decode_blocks(unit, g, scale * np.asarray(z), labels)
         estimates = prdc(metrics.extract(classifier, images, labels), real)
         results[f"{scale:g}"] = metrics.make_results(estimates, {})
         shown.append(images[:10])
