@@ -1,5 +1,7 @@
 """What each `--mode` of the command line does, with the values of the flags."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +13,12 @@ from ganjax.config import config_name
 from ganjax.errors import UserError
 
 if TYPE_CHECKING:
+    from ganjax.data import DataOptions
     from ganjax.gan import Gan
     from ganjax.state import TrainState
 
 FLAGS = flags.FLAGS
+LATENT_TOOLS = ("walk", "morph", "project", "directions", "truncation")
 
 
 def train() -> None:
@@ -33,11 +37,12 @@ def train() -> None:
 
 def sample() -> None:
     """--mode=sample, of a run or of --pretrained."""
-    from ganjax.run import sample_run
+    from ganjax.run import Wanted, sample_run
 
     out = Path(FLAGS.out or "samples.png").expanduser()
-    num, seed = FLAGS.num or 64, FLAGS.sample_seed
-    sample_run(load(), out, num, seed, FLAGS.caption)
+    wanted = Wanted(FLAGS.caption, FLAGS.labels, FLAGS.scale)
+    num, seed = number(FLAGS.labels) or 64, FLAGS.sample_seed
+    sample_run(load(), out, num, seed, wanted)
 
 
 def export() -> None:
@@ -45,40 +50,60 @@ def export() -> None:
     from ganjax.export import export_generator
 
     gan, state, metadata = load()
-    out = Path(FLAGS.out) if FLAGS.out else Path(FLAGS.workdir or "", "export")
-    export_generator(gan, state, metadata["config"], out.expanduser())
+    export_generator(gan, state, metadata["config"], out_folder("export"))
 
 
 def page() -> None:
     """--mode=page, of a run or of --pretrained: an export and a page that runs it."""
     from ganjax.export import export_generator
+    from ganjax.gans.standard import require_standard
     from ganjax.human_test import make_test_of_run
     from ganjax.web.page import write_page
 
     gan, state, metadata = load()
+    gan = require_standard(gan, "--mode=page")
     name = FLAGS.pretrained or run_folder().resolve().name
-    out = Path(FLAGS.out) if FLAGS.out else Path(FLAGS.workdir or "", "page")
-    export_generator(gan, state, metadata["config"], out.expanduser())
+    out = out_folder("page")
+    export_generator(gan, state, metadata["config"], out)
     human = None
     if FLAGS.workdir:  # a pretrained generator must not wait for its data
         try:
             human = make_test_of_run(run_folder(), name, FLAGS.num or 40, 0)
         except UserError as error:
             print(f"without the test of whether people see a difference: {error}")
-    write_page(out.expanduser(), gan, state.g_ema, name, human)
+    write_page(out, gan, state.g_ema, name, human)
+
+
+def latent() -> None:
+    """--mode=latent: paths, projections and directions in the space of z."""
+    from ganjax.explore import Task, explore
+
+    if not FLAGS.tool:
+        tools = ", ".join(LATENT_TOOLS)
+        raise UserError(f"--mode=latent needs --tool=NAME, one of {tools}")
+    workdir = run_folder()
+    task = Task(
+        out=out_folder("latent"),
+        num=number(None if FLAGS.tool == "morph" else FLAGS.labels),
+        seed=FLAGS.sample_seed,
+        labels=FLAGS.labels,
+        images=FLAGS.images and Path(FLAGS.images).expanduser(),
+        data=data_options(),
+    )
+    explore(FLAGS.tool, workdir, task, FLAGS.scale)
 
 
 def evaluate() -> None:
     """--mode=evaluate, of a run or of --samples."""
     from ganjax import evaluate
-    from ganjax.data import DataOptions
-    from ganjax.options import build
 
-    config = FLAGS.config.to_dict() if FLAGS.config_path else {}
-    data = build(DataOptions, config["data"], "config.data") if config else None
+    data = data_options()
     if not FLAGS.samples:
         num, seed = FLAGS.num or 10_000, FLAGS.sample_seed
-        evaluate.evaluate_run(run_folder(), num, seed, FLAGS.parzen, data)
+        flags = FLAGS.parzen, data, FLAGS.projection
+        evaluate.evaluate_run(run_folder(), num, seed, *flags)
+    elif FLAGS.projection:
+        raise UserError("--projection: expected a run, got --samples")
     elif data is None:
         raise UserError("--samples needs --config for its data: configs/mnist.py, e.g.")
     else:
@@ -107,7 +132,7 @@ def summary() -> None:
     print(make_gan(FLAGS.config).summary())
 
 
-def load() -> tuple["Gan", "TrainState", dict[str, Any]]:
+def load() -> tuple[Gan, TrainState, dict[str, Any]]:
     """The run in --workdir, or the generator --pretrained."""
     if not FLAGS.pretrained:
         from ganjax.run import load_run
@@ -121,11 +146,44 @@ def load() -> tuple["Gan", "TrainState", dict[str, Any]]:
 
 
 def run_folder(alternative: str = "") -> Path:
-    """--workdir, which modes need that read a run and get nothing else to read."""
+    """--workdir, which modes need that read a run and get nothing else to read.
+
+    With --best, the folder best/ in it, which is that of a run with one checkpoint.
+    """
     if not FLAGS.workdir:
         needs = f"needs --workdir=FOLDER of a trained run{alternative}"
         raise UserError(f"--mode={FLAGS.mode} {needs}")
-    return Path(FLAGS.workdir).expanduser()
+    folder = Path(FLAGS.workdir).expanduser()
+    if FLAGS.best and not (folder / "best").is_dir():
+        raise UserError(
+            f"--best: expected {folder / 'best'}, which runs with "
+            "--config.evaluate_every=STEPS have"
+        )
+    return folder / "best" if FLAGS.best else folder
+
+
+def out_folder(name: str) -> Path:
+    """--out; by default a folder of that name in the run."""
+    return Path(FLAGS.out or Path(FLAGS.workdir or "", name)).expanduser()
+
+
+def number(labels: list[str] | None) -> int | None:
+    """--num, or the number of labels; None if there is neither."""
+    if labels is not None and FLAGS.num not in (None, len(labels)):
+        raise UserError(
+            f"--num={FLAGS.num}: expected {len(labels)}, the number of --labels"
+        )
+    return FLAGS.num if labels is None else len(labels)
+
+
+def data_options() -> DataOptions | None:
+    """Where --config says that the data are; None without one."""
+    from ganjax.data import DataOptions
+    from ganjax.options import build
+
+    if not FLAGS.config_path:
+        return None
+    return build(DataOptions, FLAGS.config.to_dict()["data"], "config.data")
 
 
 MODES: dict[str, Callable[..., None]] = {
@@ -135,5 +193,6 @@ MODES: dict[str, Callable[..., None]] = {
     "page": page,
     "evaluate": evaluate,
     "report": report,
+    "latent": latent,
     "summary": summary,
 }

@@ -2,10 +2,7 @@
 
 import json
 from collections.abc import Callable
-from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
-from zipfile import ZipFile
 
 import jax
 import numpy as np
@@ -13,20 +10,23 @@ import numpy as np
 from ganjax import data, files, metrics, plots, sampling
 from ganjax.data.dataset import DataOptions, Dataset
 from ganjax.errors import UserError, printable
+from ganjax.gans.standard import Standard
 from ganjax.images import save_png
 from ganjax.metrics.class_kl import class_histogram, histogram_kl
 from ganjax.metrics.classifier import Params
 from ganjax.metrics.fid import fid_train, frechet_distance
 from ganjax.metrics.inception_score import classifier_score
 from ganjax.metrics.parzen import parzen as parzen_metric
+from ganjax.metrics.projection import Comparison
+from ganjax.metrics.projection import projection as projection_metric
 from ganjax.metrics.stacked import mode_counts, num_modes
 from ganjax.metrics.suite import MIN_IMAGES
 from ganjax.metrics.types import Evaluation
 from ganjax.run import load_data, load_run
+from ganjax.samples import read_samples
 
 NUM_TEST = 10_000  # samples of a file that are compared with the test images
 NUM_TRAIN = 50_000  # samples of a run that are compared with the training images
-MAX_BYTES = 2**32  # of the arrays of a file of samples
 
 
 def evaluate_run(
@@ -35,11 +35,13 @@ def evaluate_run(
     seed: int,
     parzen: bool,
     data_options: DataOptions | None = None,
+    projection: bool = False,
 ) -> None:
     """Scores the newest checkpoint: prints a table; writes metrics.json and figures.
 
     `num` samples are compared with the test images, 50,000 with the training images.
-    `data_options` say where the data are, if not where they were during training.
+    `data_options` say where the data are, if not where they were during training;
+    `projection` adds the metric of that name.
 
     Raises:
       UserError: no checkpoint, other data than those of the run, or a folder that
@@ -58,7 +60,11 @@ def evaluate_run(
     total = max(num, min(NUM_TRAIN, len(dataset.train["images"])))
     labels, key = gan.condition(total), jax.random.key(seed)
     images = sampling.sample(gan, state, num=total, key=key, condition=labels)
-    report((images, labels), num, dataset, workdir, parzen)
+    found = None
+    if projection and isinstance(gan, Standard):
+        trained_on = metadata["config"]["num_examples"]
+        found = projection_metric(gan, state.g_ema, dataset, trained_on, seed)
+    report((images, labels), num, dataset, workdir, parzen, found)
 
 
 def evaluate_samples(
@@ -82,80 +88,19 @@ def evaluate_samples(
     report(samples, min(num, NUM_TEST), dataset, workdir, parzen)
 
 
-def read_samples(
-    file: Path, image_shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images and labels of an .npz, whose headers are checked before its arrays.
-
-    Raises:
-      UserError: see `evaluate_samples`; also arrays of more than 4 GiB.
-    """
-    where, shape = f"--samples={printable(file)}", ", ".join(map(str, image_shape))
-    expected = f"an .npz with 'images' uint8 [N >= {MIN_IMAGES}, {shape}]"
-    try:
-        if not file.is_file():  # opening a pipe would wait for its other end
-            raise FileNotFoundError("no such file")
-        with ZipFile(file) as archive:
-            images = read_header(archive, "images.npy")
-            num = images.shape[0] if images.shape else 0
-            right = images.dtype == np.uint8 and images.shape[1:] == image_shape
-            if not right or num < MIN_IMAGES:
-                raise UserError(f"{where}: expected {expected}, got {images}")
-            if "labels.npy" in archive.namelist():
-                labels = read_header(archive, "labels.npy")
-                if labels.shape != (num,) or labels.dtype.kind not in "iu":
-                    message = f"expected labels [{num}], got {labels}"
-                    raise UserError(f"{where}: {message}")
-        with np.load(file) as arrays:
-            return arrays["images"], arrays.get("labels")
-    except UserError:
-        raise
-    except Exception as error:  # NumPy and zipfile raise many kinds
-        reason = printable(error)[:200]
-        raise UserError(f"{where}: expected {expected}: {reason}") from error
-
-
-class Header(NamedTuple):
-    """Shape and type of an array in a file."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-
-    def __str__(self) -> str:
-        return f"{self.dtype} {list(self.shape)}"
-
-
-def read_header(archive: ZipFile, name: str) -> Header:
-    """The header of an array in an .npz.
-
-    Raises:
-      ValueError: the file has not as many bytes as its header says, or over 4 GiB.
-    """
-    versions: dict[Any, Callable[..., Any]] = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    with archive.open(name) as member:
-        read = versions[np.lib.format.read_magic(member)]
-        shape, _, dtype = read(member)
-    size = prod(shape) * dtype.itemsize
-    # Pickled objects are not of a known size; they are refused by their type.
-    if not dtype.hasobject and size > min(archive.getinfo(name).file_size, MAX_BYTES):
-        raise ValueError(f"its header asks for {size:,} bytes")
-    return Header(shape, dtype)
-
-
 def report(
     samples: tuple[np.ndarray, np.ndarray | None],
     num: int,
     dataset: Dataset,
     workdir: Path,
     parzen: bool,
+    projection: Comparison | None = None,
 ) -> None:
     """Prints the table; writes metrics.json, neighbors.png and distances.png.
 
     `samples` are images and their labels. The first `num` are compared with the test
-    images and, if there are more, all of them with the training images.
+    images and, if there are more, all of them with the training images. `projection` is
+    the metric of that name.
     """
     classifier, dataset = load_classifier(dataset), dataset.in_memory()
     suite = suite_for(dataset) + ((parzen_metric,) if parzen else ())
@@ -166,6 +111,8 @@ def report(
     if len(fake) > num:
         estimates.update(fid_train(fake, real))
         references.update(fid_train(real.test, real))
+    if projection:
+        estimates["projection"], references["projection"] = projection
     found = estimates["memorization"].details
     figures = {"neighbors.png": plots.neighbors_grid(found, dataset.train["images"])}
     write_evaluation(Evaluation(estimates, references, figures), workdir)

@@ -18,7 +18,7 @@ import ganjax
 from ganjax.errors import UserError
 from ganjax.files import make_folder, write_file
 from ganjax.gan import Gan, Variables
-from ganjax.gans.standard import Standard
+from ganjax.gans.standard import Standard, require_standard
 from ganjax.images import denormalize
 from ganjax.state import TrainState
 from ganjax.weights import write_weights
@@ -43,7 +43,9 @@ def generator_fn(gan: Standard, g: Variables) -> Callable[..., UInt8[Array, "B H
     generator: Any = gan.generator
     if any(field.name == "conv" for field in dataclasses.fields(generator)):
         generator = generator.clone(conv="library")
-    variables, pixel_range = g, gan.pixel_range
+    # A state is on all local devices; the export must not need as many.
+    variables = jax.tree.map(jnp.asarray, jax.device_get(g))
+    pixel_range = gan.pixel_range
 
     def generate(
         z: Float[Array, "B Z"], labels: Int[Array, " B"] | None = None
@@ -75,11 +77,7 @@ def export_generator(
       UserError: another kind of GAN than from noise to images, a missing package, or a
         folder that can't be written to.
     """
-    if not isinstance(gan, Standard):
-        raise UserError(
-            f"config.gan={config['gan']!r}: expected 'standard', from noise to images, "
-            "for --mode=export"
-        )
+    gan = require_standard(gan, "--mode=export")
     try:
         from ganjax.onnx_graph import to_onnx
     except ModuleNotFoundError as error:

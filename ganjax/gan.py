@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import (
@@ -190,6 +190,15 @@ class Gan(abc.ABC):
           UserError: this GAN takes no sentences, or does not understand this one.
         """
         raise UserError(f"--caption={caption!r}: expected none, this GAN takes none")
+
+    def parse_labels(self, labels: Sequence[str]) -> PyTree:
+        """What labels ask for, one for each sample.
+
+        Raises:
+          UserError: this GAN takes no labels, or these are not all of its classes.
+        """
+        text = ",".join(labels)
+        raise UserError(f"--labels={text}: expected none, this GAN has no classes")
 
     def check_condition(self, condition: PyTree, num: int) -> None:
         """Checks what a caller asks for.

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 
 import ganjax
 from ganjax.errors import UserError
-from ganjax.gans.standard import Standard
+from ganjax.gans.standard import require_standard
 from ganjax.images import grid
 from ganjax.report.html import embedded_png
 from ganjax.run import load_data, load_run
@@ -67,11 +67,7 @@ def make_test_of_run(
         which the test does not apply.
     """
     gan, state, metadata = load_run(workdir)
-    if not isinstance(gan, Standard):
-        raise UserError(
-            "the test is for GANs that make images from noise or classes "
-            f"(config.gan='standard'), and this one is {metadata['config']['gan']!r}"
-        )
+    gan = require_standard(gan, "the test")
     dataset, num = load_data(metadata), trials // 2
     images = dataset.test.get("images")
     if images is None or images.ndim != 4 or images.dtype != np.uint8:

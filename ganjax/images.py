@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from ganjax.errors import printable
+from ganjax.errors import UserError, printable
 from ganjax.files import write_file
 
 PixelRange = tuple[float, float]  # what the pixel values 0 and 255 become
@@ -91,15 +92,46 @@ def save_gif(path: Path, frames: Sequence[Path], milliseconds: int = 150) -> Non
             print(f"skipped, not a readable image: {printable(frame)}", file=sys.stderr)
     if not images:
         return
-    durations = [milliseconds] * (len(images) - 1) + [2000]
-    write_file(
-        path,
-        lambda file: images[0].save(
-            file,
-            "gif",
-            save_all=True,
-            append_images=images[1:],
-            duration=durations,
-            loop=0,
-        ),
-    )
+    _write_gif(path, images, [milliseconds] * (len(images) - 1) + [2000])
+
+
+def save_animation(
+    path: Path, frames: UInt8[np.ndarray, "T H W C"], scale: int = 1, fps: int = 25
+) -> None:
+    """Writes an animation that repeats, FILE.gif or FILE.mp4, of 1 or 3 channels.
+
+    Raises:
+      UserError: an MP4 without the package that writes it.
+    """
+    from PIL import Image
+
+    frames = frames.repeat(scale, 1).repeat(scale, 2)
+    if path.suffix == ".gif":
+        images = [Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x) for x in frames]
+        _write_gif(path, [x.convert("P") for x in images], [1000 // fps] * len(images))
+        return
+    try:
+        import av  # noqa: F401  what imageio writes it with
+        from imageio.v3 import imwrite
+    except ImportError as error:
+        raise UserError(
+            f"{path}: writing an MP4 needs PyAV: pip install 'ganjax[video]'"
+        ) from error
+    height, width = frames.shape[1:3]  # even: colors have half the resolution
+    colors = np.broadcast_to(frames, (*frames.shape[:3], 3))
+    even = np.pad(colors, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
+    options: Any = {"plugin": "pyav", "codec": "libx264", "fps": fps}
+    video = imwrite("<bytes>", even, extension=".mp4", **options)
+    write_file(path, lambda file: file.write(video))
+
+
+def _write_gif(path: Path, images: list[Any], durations: list[int]) -> None:
+    """An animation of Pillow images for so many milliseconds each."""
+
+    def write(file: IO[bytes]) -> None:
+        rest = images[1:]
+        images[0].save(
+            file, "gif", save_all=True, append_images=rest, duration=durations, loop=0
+        )
+
+    write_file(path, write)

@@ -3,6 +3,7 @@
 python -m ganjax.main --config configs/mnist.py [--workdir DIR] [--config.FIELD=VALUE]
 python -m ganjax.main --mode=sample --workdir DIR [--num 64] [--out grid.png]
 python -m ganjax.main --mode=sample --pretrained mnist_best [--num 64] [--out grid.png]
+python -m ganjax.main --mode=latent --tool=walk --workdir DIR [--out walk.mp4]
 python -m ganjax.main --mode=evaluate --workdir DIR [--num 10000] [--parzen]
 python -m ganjax.main --mode=report --workdir DIR [DIR ...] [--out report.html]
 python -m ganjax.main --mode=export --workdir DIR [--out FOLDER]
@@ -17,7 +18,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from ganjax.commands import MODES
+from ganjax.commands import LATENT_TOOLS, MODES
 from ganjax.config import load_config
 from ganjax.errors import UserError
 from ganjax.files import cache_folder
@@ -47,8 +48,14 @@ flags.DEFINE_string(
 flags.DEFINE_integer("num_processes", None, "Processes of the job.", 1)
 flags.DEFINE_integer("process_id", None, "Number of this process, from 0.", 0)
 flags.DEFINE_string("caption", None, "What to generate, for GANs that take a sentence.")
+flags.DEFINE_list("labels", None, "Classes of the samples: 7,7,3.")
+flags.DEFINE_float("scale", None, "Scale of z in place of config.sample_scale.", 0.0)
+flags.DEFINE_bool("best", False, "The checkpoint of the lowest FID, in best/.")
+flags.DEFINE_enum("tool", None, LATENT_TOOLS, "What --mode=latent does.")
+flags.DEFINE_string("images", None, "Images to project: .npz, .png, folder.")
 flags.DEFINE_string("samples", None, "Evaluate the images of this .npz instead.")
 flags.DEFINE_bool("parzen", False, "Also compute the Parzen log-likelihood (a minute).")
+flags.DEFINE_bool("projection", False, "Also project images of the data (a minute).")
 flags.DEFINE_integer("sample_seed", 0, "Seed of the sampling noise.", 0, 2**32 - 1)
 
 

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,10 +128,73 @@ def lines_svg(lines: Sequence[Line], marks: dict[str, float]) -> bytes:
     return file.getvalue()
 
 
-def _figure(width: float, height: float) -> Any:
+def plot_images(
+    path: Path, images: np.ndarray, rows: Sequence[str], columns: Sequence[str]
+) -> None:
+    """Writes a table of images uint8 [R, C, H, W, channels] with headings.
+
+    Args:
+      path: a PNG.
+      images: the cells of the table.
+      rows: a heading for each row.
+      columns: one for each column.
+    """
+    gap = 2
+    canvas = grid(images.reshape(-1, *images.shape[2:]), images.shape[1], gap)
+    scale = max(1, round(56 / images.shape[2]))
+    canvas = canvas.repeat(scale, 0).repeat(scale, 1)
+    height, width = canvas.shape[:2]
+    left, top, dpi = 90, 30, 120  # pixels
+    figure = _figure((left + width) / dpi, (top + height) / dpi, layout=None)
+    size = (width / (left + width), height / (top + height))
+    axis = figure.add_axes((1 - size[0], 0, *size))
+    axis.imshow(canvas.squeeze(), cmap="gray", vmin=0, vmax=255)
+    for ticks, labels, length in (
+        (axis.set_yticks, rows, height),
+        (axis.set_xticks, columns, width),
+    ):
+        cell = (length - gap * scale) / len(labels)
+        centers = gap * scale / 2 + cell * (np.arange(len(labels)) + 0.5)
+        ticks(centers, labels, fontsize=7)
+    axis.tick_params(length=0, labeltop=True, labelbottom=False)
+    axis.spines[:].set_visible(False)
+    _save(figure, path)
+
+
+def plot_truncation(path: Path, results: Mapping[str, Any], own: str) -> None:
+    """Writes precision and recall by the scale of z, and against each other.
+
+    Args:
+      path: a PNG.
+      results: by scale the results of `precision` and of `recall`.
+      own: the scale of the config.
+    """
+    figure = _figure(10, 4)
+    left, right = figure.subplots(1, 2)
+    scales = [float(scale) for scale in results]
+    curves = {}
+    for name in ("precision", "recall"):
+        values = curves[name] = [r[name]["value"] for r in results.values()]
+        low, high = np.transpose([r[name]["ci95"] for r in results.values()])
+        left.plot(scales, values, marker=".", label=name)
+        left.fill_between(scales, low, high, alpha=0.2)
+    left.axvline(float(own), color="black", linewidth=0.8, linestyle="--")
+    left.set(xlabel="scale of z (dashed: of the config)", ylim=(0, 1))
+    left.legend()
+    right.plot(curves["recall"], curves["precision"], marker=".")
+    for scale, x, y in zip(results, *reversed(curves.values()), strict=True):
+        bold = {"weight": "bold"} if scale == own else {}
+        right.annotate(scale, (x, y), (4, 4), textcoords="offset points", **bold)
+    right.set(xlabel="recall", ylabel="precision")
+    for axis in (left, right):
+        axis.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def _figure(width: float, height: float, layout: Any = "constrained") -> Any:
     from matplotlib.figure import Figure  # slow to import
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=layout)
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -1,10 +1,13 @@
 """What a finished or interrupted run offers: its state, and samples from it."""
 
 import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jax
+from jaxtyping import PyTree
 
 from ganjax import data, sampling
 from ganjax.checkpoint import Checkpoints
@@ -12,7 +15,8 @@ from ganjax.data import DataOptions, Dataset
 from ganjax.errors import UserError
 from ganjax.gan import Gan
 from ganjax.gans import make_gan
-from ganjax.options import build
+from ganjax.gans.standard import require_standard
+from ganjax.options import NonNegative, build, convert
 from ganjax.state import TrainState, abstract_state
 
 
@@ -55,23 +59,52 @@ def load_data(metadata: dict[str, Any], options: DataOptions | None = None) -> D
     return dataset
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a user asks a generator for; without anything, what it makes by itself."""
+
+    caption: str | None = None
+    labels: Sequence[str] | None = None  # of each sample
+    scale: float | None = None  # of z, in place of config.sample_scale
+
+    def condition(self, gan: Gan, num: int) -> PyTree:
+        """The condition of `num` samples; None: the GAN's own.
+
+        Raises:
+          UserError: the GAN takes no such condition.
+        """
+        if self.caption is not None:
+            return gan.parse_condition(self.caption, num)
+        return None if self.labels is None else gan.parse_labels(self.labels)
+
+    def scaled(self, gan: Gan) -> Gan:
+        """The GAN with this scale of z.
+
+        Raises:
+          UserError: its samples are not made from a z with a scale.
+        """
+        if self.scale is None:
+            return gan
+        gan = require_standard(gan, f"--scale={self.scale}")
+        return replace(gan, sample_scale=convert(self.scale, NonNegative, "--scale"))
+
+
 def sample_run(
     loaded: tuple[Gan, TrainState, dict[str, Any]],
     out: Path,
     num: int,
     seed: int,
-    caption: str | None = None,
+    wanted: Wanted = Wanted(),
 ) -> None:
     """Writes samples of a loaded run.
 
-    Training data are only read for GANs that make samples from examples. A caption says
-    what to generate, for GANs that take one.
+    Training data are only read for GANs that make samples from examples.
 
     Raises:
-      UserError: `out` can't be written, or a caption that the GAN does not take.
+      UserError: `out` can't be written, or the GAN does not take what is wanted.
     """
     gan, state, metadata = loaded
-    condition = None if caption is None else gan.parse_condition(caption, num)
+    condition, gan = wanted.condition(gan, num), wanted.scaled(gan)
     dataset = load_data(metadata) if gan.NEEDS_DATA else None
     request = sampling.Request(num, jax.random.key(seed), condition, dataset)
     sampling.export(gan, state, out, request)

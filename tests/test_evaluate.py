@@ -4,15 +4,19 @@ import dataclasses
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from helpers import small_config
+from PIL import Image
 
 import ganjax
-from ganjax import data, evaluate, metrics, resume, train, writers
+from ganjax import data, evaluate, explore, metrics, resume, train, writers
 from ganjax.data import DataOptions
-from ganjax.metrics import nearest_neighbors
+from ganjax.metrics import nearest_neighbors, projection
 from ganjax.metrics.classifier import Recipe, train_classifier
+from ganjax.metrics.prdc import prdc
+from ganjax.projection import Search
 from ganjax.run import load_run, sample_run
 
 pytestmark = pytest.mark.slow
@@ -83,6 +87,34 @@ def test_evaluation_during_training_keeps_the_best(config, tmp_path):
     assert np.load(tmp_path / "best.npz")["images"].shape == (3, 28, 28, 1)
 
 
+def test_truncation_trades_precision_for_recall(
+    config, tmp_path, real, quick_classifier, monkeypatch
+):
+    """Scores of G(s z) are those of samples of a run with this scale."""
+    monkeypatch.setattr(explore, "SCALES", (0.0, 0.5))
+    folder = tmp_path / "run"
+    train.train_and_evaluate(config(num_steps=2, sample_scale=0.8), folder)
+    out = tmp_path / "out"
+    explore.explore("truncation", folder, explore.Task(out, num=60))
+    results = json.loads((out / "truncation.json").read_text())
+    assert list(results) == ["0", "0.5", "0.8"]
+    gan, state, _ = ganjax.load_run(folder)
+    samples = ganjax.sample(gan, state, num=60, key=jax.random.key(0))
+    wanted = prdc(metrics.extract(quick_classifier, samples), real)
+    assert set(results["0.8"]) == set(wanted)
+    for name, estimate in wanted.items():
+        got = results["0.8"][name]
+        assert got["value"] == pytest.approx(estimate.value, abs=0.02)
+        assert got["n_real"] == len(real.test)
+    assert results["0"]["recall"]["value"] == 0
+    scales = np.asarray(Image.open(out / "scales.png").convert("L"))[30:90, 90:]
+    row = scales[4:60].reshape(56, -1)
+    cells = [row[:, 4 + 60 * i : 60 + 60 * i] for i in range(10)]
+    assert all((cell == cells[0]).all() for cell in cells)  # scale 0
+    with pytest.raises(ganjax.UserError, match="expected none with --tool=truncation"):
+        explore.explore("truncation", folder, explore.Task(out, labels=["1"]))
+
+
 def test_best_checkpoint_survives_a_crash(config, tmp_path, monkeypatch):
     """Step 6 is the best; the run crashes, resumes at 4, and gets worse scores."""
     fids = iter([5.0, 9.0, 3.0, 4.0, 6.0])
@@ -107,11 +139,23 @@ def test_best_checkpoint_survives_a_crash(config, tmp_path, monkeypatch):
     assert ganjax.load_run(tmp_path / "best")[2]["fid"] == 3.0
 
 
-def test_run_is_scored_beside_reference_values(config, tmp_path, capsys):
-    train.train_and_evaluate(config(num_steps=2), tmp_path)
-    evaluate.evaluate_run(tmp_path, num=300, seed=0, parzen=False)
+def test_run_is_scored_beside_reference_values(
+    config, tmp_path, mnist, capsys, monkeypatch
+):
+    monkeypatch.setattr(projection, "NUM_IMAGES", 12)
+    monkeypatch.setattr(projection, "SEARCH", Search(pool=40, starts=1, steps=2))
+    projected, original = [], projection.project
+
+    def record(gan, g, images, *rest):
+        projected.append(images)
+        return original(gan, g, images, *rest)
+
+    monkeypatch.setattr(projection, "project", record)
+    train.train_and_evaluate(config(num_steps=2, num_examples=50), tmp_path)
+    evaluate.evaluate_run(tmp_path, num=300, seed=0, parzen=False, projection=True)
     results = read_results(tmp_path)
     wanted = {"fid", "kid", "is", "precision", "recall", "density", "coverage"}
+    wanted |= {"projection"}
     assert wanted | {"class_kl", "memorization", "fid_train"} == set(results)
     fields = {"value", "reference", "ci95", "n_real", "n_fake", "n_reference"}
     for name, entry in results.items():
@@ -120,6 +164,13 @@ def test_run_is_scored_beside_reference_values(config, tmp_path, capsys):
     # Two steps of training: every value is far from the reference.
     assert results["fid"]["value"] > 5 * results["fid"]["reference"]
     assert 5 * results["coverage"]["value"] < results["coverage"]["reference"]
+    # Nothing is memorized; only images that were trained on count.
+    entry = results["projection"]
+    assert entry["ci95"][0] < 1 < entry["ci95"][1]
+    assert (entry["n_fake"], entry["n_real"], entry["n_reference"]) == (12, 12, 6)
+    assert entry["reference"] == pytest.approx(1.0, abs=0.5)
+    first = mnist.train["images"][:50]
+    assert all((first == image).all((1, 2, 3)).any() for image in projected[0])
     for figure in ("neighbors.png", "distances.png"):
         assert (tmp_path / figure).stat().st_size > 1000
     assert "| fid |" in capsys.readouterr().out

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import ganjax
-from ganjax import evaluate
+from ganjax import samples
 from ganjax.data import DataOptions, tfds
 from ganjax.images import save_gif, save_png
 from ganjax.writers import Writer, read_jsonl
@@ -40,7 +40,7 @@ def test_hostile_arrays_are_refused_in_one_line(name, tmp_path):
     arrays = {"images": np.zeros((20, *SHAPE), np.uint8)} | HOSTILE_ARRAYS[name]
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.raises(ganjax.UserError, match="^--samples=.*: expected .*, got") as e:
-        evaluate.read_samples(tmp_path / "x.npz", SHAPE)
+        samples.read_samples(tmp_path / "x.npz", SHAPE)
     assert "\n" not in str(e.value)
 
 
@@ -59,14 +59,14 @@ def test_files_that_ask_for_more_memory_than_they_have_are_refused(
     for num in (21, 10**12, 10**30):
         write_npz(file, (num, *SHAPE), bytes(20 * 784))
         with pytest.raises(ganjax.UserError, match=f"asks for {num * 784:,} bytes$"):
-            evaluate.read_samples(file, SHAPE)
-    monkeypatch.setattr(evaluate, "MAX_BYTES", 10**7)
+            samples.read_samples(file, SHAPE)
+    monkeypatch.setattr(samples, "MAX_BYTES", 10**7)
     write_npz(file, (13_000, *SHAPE), bytes(13_000 * 784))  # a zip bomb
     assert file.stat().st_size < 20_000
     with pytest.raises(ganjax.UserError, match="asks for 10,192,000 bytes$"):
-        evaluate.read_samples(file, SHAPE)
+        samples.read_samples(file, SHAPE)
     write_npz(file, (12_000, *SHAPE), bytes(12_000 * 784))
-    assert evaluate.read_samples(file, SHAPE)[0].shape == (12_000, *SHAPE)
+    assert samples.read_samples(file, SHAPE)[0].shape == (12_000, *SHAPE)
 
 
 def test_damaged_files_are_refused_in_one_line(tmp_path):
@@ -79,7 +79,7 @@ def test_damaged_files_are_refused_in_one_line(tmp_path):
         damaged[place : place + 20] = rng.integers(0, 256, len(damaged[place:][:20]))
         file.write_bytes(damaged.tobytes())
         try:
-            images, _ = evaluate.read_samples(file, SHAPE)
+            images, _ = samples.read_samples(file, SHAPE)
             assert images.shape == (20, *SHAPE)
         except ganjax.UserError as error:
             refused += 1
@@ -93,7 +93,7 @@ def test_pipes_and_folders_are_no_samples(tmp_path):
     (tmp_path / "loop.npz").symlink_to(tmp_path / "loop.npz")
     for name in ("pipe", "folder", "loop"):
         with pytest.raises(ganjax.UserError, match=f"{name}.npz: expected an .npz"):
-            evaluate.read_samples(tmp_path / f"{name}.npz", SHAPE)
+            samples.read_samples(tmp_path / f"{name}.npz", SHAPE)
 
 
 # -- metrics.jsonl ---------------------------------------------------------------------

@@ -13,7 +13,7 @@ from helpers import ROOT, run_python
 from test_kill import noise, train
 
 import ganjax
-from ganjax import data, evaluate, run
+from ganjax import data, evaluate, run, samples
 from ganjax.data import cache, tfds
 from ganjax.files import DAY, remove_scratch, write_folder
 from ganjax.metrics import classifier
@@ -94,7 +94,7 @@ def test_pickles_in_caches_and_samples_are_not_read(
         assert "damaged: decoding again" in capsys.readouterr().err
     np.savez(tmp_path / "x.npz", images=objects)
     with pytest.raises(ganjax.UserError, match="^--samples="):
-        evaluate.read_samples(tmp_path / "x.npz", (28, 28, 1))
+        samples.read_samples(tmp_path / "x.npz", (28, 28, 1))
     monkeypatch.setenv("GANJAX_CACHE", str(tmp_path / "cache"))
     params = {"Dense_0": {"kernel": np.ones((2, 2), np.float32)}}
     monkeypatch.setattr(classifier, "train_classifier", lambda *args: params)

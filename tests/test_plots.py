@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from ganjax import plots
+from ganjax.images import grid
 from ganjax.metrics.nearest_neighbors import memorization_test
 
 
@@ -43,3 +44,29 @@ def test_distances_of_copies_can_be_plotted(found, tmp_path):
         with Image.open(tmp_path / f"{name}.png") as figure:
             colors = figure.convert("RGB").getcolors(1 << 20)
             assert len(colors) > 20  # bars, text and their antialiasing
+
+
+def test_cells_of_a_table_are_the_images(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 28, 20, 3), np.uint8)
+    plots.plot_images(tmp_path / "x.png", images, ["a", "b"], ["1", "2", "3"])
+    with Image.open(tmp_path / "x.png") as opened:
+        picture = np.asarray(opened.convert("RGB"))
+    canvas = grid(images.reshape(6, 28, 20, 3), 3).repeat(2, 0).repeat(2, 1)
+    assert picture.shape == (30 + len(canvas), 90 + canvas.shape[1], 3)
+    np.testing.assert_array_equal(picture[30:, 90:], canvas)
+    assert (picture[:30, 90:] < 128).any() and (picture[30:, :90] < 128).any()  # text
+
+
+def test_truncation_is_drawn(tmp_path):
+    results = {
+        f"{scale:g}": {
+            name: {"value": value, "ci95": [value - 0.1, value + 0.1]}
+            for name, value in (("precision", 1 - scale / 2), ("recall", scale / 2))
+        }
+        for scale in (0.5, 1.0)
+    }
+    plots.plot_truncation(tmp_path / "x.png", results, "1")
+    with Image.open(tmp_path / "x.png") as opened:
+        pixels = np.asarray(opened.convert("RGB")).reshape(-1, 3)
+    for color in ((31, 119, 180), (255, 127, 14)):  # of the two curves
+        assert (np.abs(pixels.astype(int) - color).max(1) < 8).sum() > 50

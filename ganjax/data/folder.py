@@ -75,7 +75,9 @@ class Files:
         suffixes = {suffix for suffix, kind in known if kind in self.formats}
         self.folder, self.shape = folder, shape
         self.paths = sorted(
-            f for f in folder.rglob("*") if f.suffix.lower() in suffixes
+            f
+            for f in ([folder] if folder.is_file() else folder.rglob("*"))
+            if f.suffix.lower() in suffixes
         )
 
     def key(self) -> str:
@@ -88,11 +90,13 @@ class Files:
                 digest.update(f"\0{stat.st_size} {stat.st_mtime_ns}\0".encode())
         return digest.hexdigest()
 
-    def decode(self) -> Iterator[tuple[Path, np.ndarray]]:
+    def decode(
+        self, least: int = MIN_IMAGES, field: str = "config.data.manual_dir"
+    ) -> Iterator[tuple[Path, np.ndarray]]:
         """The readable files with their images uint8 [H, W, C]; lists the others.
 
         Raises:
-          UserError: at the end, if they are too few.
+          UserError: at the end, if they are too few; the message names the field.
         """
         num, skipped = 0, []
         with ThreadPoolExecutor() as pool:
@@ -113,9 +117,9 @@ class Files:
             print(f"skipped, not a readable image: {printable(path)}", file=sys.stderr)
         if len(skipped) > 10:
             print(f"skipped {len(skipped) - 10} more files", file=sys.stderr)
-        if num < MIN_IMAGES:
+        if num < least:
             raise UserError(
-                f"config.data.manual_dir={str(self.folder)!r}: expected {MIN_IMAGES} "
+                f"{field}={str(self.folder)!r}: expected {least} "
                 f"or more readable images, got {num} and {len(skipped)} other files"
             )
 

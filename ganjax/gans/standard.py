@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from ganjax.errors import UserError, choose
+from ganjax.errors import UserError, choose, show
 from ganjax.gan import Gan, Keys, Metrics, Variables
 from ganjax.images import PixelRange, grid
 from ganjax.losses import (
@@ -198,7 +198,13 @@ class Standard(Gan):
         condition: Labels | None = None,
     ) -> Images:
         z = self.sample_scale * self.prior.sample(key, num)
-        images: Any = self.generator.apply(g, z, train=False, labels=condition)
+        return self.decode(g, z, condition)
+
+    def decode(
+        self, g: Variables, z: Float[Array, "B Z"], labels: Labels | None = None
+    ) -> Images:
+        """Images of z outside of training."""
+        images: Any = self.generator.apply(g, z, train=False, labels=labels)
         return images
 
     def condition(
@@ -211,6 +217,18 @@ class Standard(Gan):
             return balanced_labels(self.num_classes, num)
         columns = max(1, num // self.num_classes)
         return np.repeat(np.arange(self.num_classes, dtype=np.int32), columns)
+
+    def parse_labels(self, labels: Sequence[str]) -> np.ndarray:
+        if not self.num_classes:
+            super().parse_labels(labels)
+        known = {str(label): label for label in range(self.num_classes)}
+        for label in labels:
+            if label not in known:
+                raise UserError(
+                    f"--labels={','.join(labels)}: expected integers from 0 to "
+                    f"{self.num_classes - 1}, got {show(label)}"
+                )
+        return np.array([known[label] for label in labels], np.int32)
 
     def check_condition(self, condition: Any, num: int) -> None:
         if condition is None:
@@ -228,11 +246,15 @@ class Standard(Gan):
         return {"images": samples} | labels
 
     def image(self, samples: Any, condition: np.ndarray | None = None) -> np.ndarray:
-        """A grid; of samples of a class-conditional GAN with a row for each class."""
+        """A grid; of samples in the order of their classes with a row for each."""
         if isinstance(samples, Batch):
             samples = samples.images
-        rows = None if condition is None else len(np.unique(condition))
-        return grid(samples, rows and len(samples) // rows)
+        if condition is None:
+            return grid(samples)
+        classes = np.unique(condition)
+        columns = len(samples) // len(classes)
+        in_rows = np.array_equal(np.repeat(classes, columns), condition)
+        return grid(samples, columns if in_rows else None)
 
     def summary(self) -> str:
         """Both networks, layer by layer, with shapes and parameter counts."""
@@ -304,6 +326,20 @@ def resolve_conv(conv: str) -> str:
         return conv
     by_backend = {"cpu": "matmul", "gpu": "patches"}
     return by_backend.get(jax.default_backend(), "library")
+
+
+def require_standard(gan: Gan, what: str) -> Standard:
+    """The GAN, for tools that need one that makes images from noise.
+
+    Raises:
+      UserError: another kind of GAN.
+    """
+    if not isinstance(gan, Standard):
+        kind = type(gan).__name__
+        raise UserError(
+            f"{what}: expected a run with config.gan='standard', got {kind}"
+        )
+    return gan
 
 
 def make_network(
