@@ -79,18 +79,19 @@ def api_index() -> str:
 
 
 def menu() -> list[Any]:
-    """The modules: those of public names first, each package with its modules."""
-    public = [file for _, file, _ in public_names()]
+    """The modules: those of public names first; a package has its modules below it."""
     files = modules()
-    packages = {file.parts[1] for file in files if len(file.parts) > 2}
-    entries: dict[str, Any] = {}
-    for file in [*(f for f in dict.fromkeys(public) if f in files), *files]:
-        name = file.parts[1] if file.parts[1] in packages else file.stem
-        if name not in packages:
-            entries[name] = str(page_of(file))
-        else:
-            inner = [f for f in files if f.parts[1] == name]
-            inner.sort(key=lambda f: f.name != "__init__.py")
-            entries[name] = [str(page_of(inner[0]))]
-            entries[name] += [{f.stem: str(page_of(f))} for f in inner[1:]]
-    return [{name: entry} for name, entry in entries.items()]
+    top = [f for f in files if len(f.parts) == 2 or f.name == "__init__.py"]
+    public = [
+        f for f in dict.fromkeys(file for _, file, _ in public_names()) if f in top
+    ]
+
+    def entry(file: Path) -> dict[str, Any]:
+        if file.name != "__init__.py":
+            return {file.stem: str(page_of(file))}
+        inner = [f for f in files if f.parent == file.parent and f != file]
+        pages = [{f.stem: str(page_of(f))} for f in inner]
+        return {file.parent.name: [str(page_of(file)), *pages]}
+
+    engine = [entry(file) for file in top if file not in public]
+    return [*map(entry, public), {"Engine": engine}]

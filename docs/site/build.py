@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from docs.site import api, configs, gallery
-from docs.site.links import IMAGES, ROOT, page_of, targets, title, translate
-from docs.site.sections import all_pictures
+from docs.site.links import COPIED, ROOT, page_of, targets, title, translate
 
 HERE = Path(__file__).parent
 OUT = ROOT / "build/docs"
@@ -42,7 +41,7 @@ def make_pages() -> dict[Path, str]:
     return pages | {
         page: source_page(page)
         for page in sorted(linked - pages.keys())
-        if page.suffix not in IMAGES
+        if page.suffix not in COPIED
     }
 
 
@@ -75,15 +74,17 @@ def menu(pages: dict[Path, str]) -> list[Any]:
 
 
 def write(pages: dict[Path, str]) -> None:
-    """The pages, pictures, style sheet and settings."""
+    """The pages, what they show, style sheet and settings."""
     folder = OUT / "pages"
     shutil.rmtree(folder, ignore_errors=True)
     for page, text in pages.items():
         (folder / page).parent.mkdir(parents=True, exist_ok=True)
         (folder / page).write_text(text)
-    for picture in all_pictures():
-        (folder / picture).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / picture, folder / picture)
+    linked = {link for page, text in pages.items() for link in targets(text, page)}
+    for file in linked:
+        if file.suffix in COPIED:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / file, folder / file)
     shutil.copy(HERE / "site.css", folder)
     settings = (HERE / "mkdocs.yml").read_text()
     (OUT / "mkdocs.yml").write_text(f"{settings}\nnav: {json.dumps(menu(pages))}\n")

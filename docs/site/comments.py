@@ -13,8 +13,9 @@ from typing import Any
 
 import griffe
 
-from docs.site.links import fence_commands, link_papers
+from docs.site.links import fence_commands, link_papers, outside_code
 
+DUNDER = re.compile(r"(?<![\w`/.])[\w/.]*__\w+__(?:\.\w+)?(?![\w`])")
 EXAMPLE = re.compile(r"^>>> .*(?:\n.+)*", re.M)
 
 
@@ -53,8 +54,13 @@ class Comments(griffe.Extension):
         if obj.is_attribute and obj.docstring is None and obj.lineno and obj.endlineno:
             text = comment_on(Path(str(obj.filepath)), obj.lineno, obj.endlineno)
             if text:
-                sentence = text[0].upper() + text[1:].rstrip(".") + "."
-                obj.docstring = griffe.Docstring(sentence, parent=obj)
+                obj.docstring = griffe.Docstring(text, parent=obj)
         if obj.docstring:
             text = EXAMPLE.sub(r"```pycon\n\g<0>\n```", obj.docstring.value)
-            obj.docstring.value = link_papers(fence_commands(text))
+            text = outside_code(fence_commands(text), mark_dunders)
+            obj.docstring.value = link_papers(text)
+
+
+def mark_dunders(text: str) -> str:
+    """Names like __init__ as code; Markdown would set them in bold."""
+    return DUNDER.sub(r"`\g<0>`", text)

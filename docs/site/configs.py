@@ -9,6 +9,7 @@ from docs.site.sections import all_pictures, all_sections
 from docs.site.tables import tables_of
 
 INDEX = Path("configs/index.md")
+FLAG = re.compile(r"(?<!`)--\w[\w.]*(?:=(?:\"[^\"]*\"|[\w.]*\w))?")
 # A path in the text of a docstring, neither in a command nor in a link.
 PATH = re.compile(r"(?<![`\[/(])\b((?:docs|experiments|ganjax|configs)/[\w/]+\.\w+)")
 
@@ -27,10 +28,11 @@ def as_markdown(text: str, page: Path) -> str:
     """A docstring as Markdown: commands are blocks of code, paths and papers links."""
     text = re.sub(r"^(\|.*)\n(?!\||\n)", r"\1\n\n", text, flags=re.M)
 
-    def link_paths(part: str) -> str:
+    def mark(part: str) -> str:
+        part = FLAG.sub(r"`\g<0>`", part)
         return PATH.sub(lambda m: link_to(Path(m[1]), page), part)
 
-    return link_papers(outside_code(fence_commands(text), link_paths))
+    return link_papers(outside_code(fence_commands(text), mark))
 
 
 def pictures(config: Path) -> dict[Path, str]:
@@ -42,7 +44,8 @@ def pictures(config: Path) -> dict[Path, str]:
     about = [section for section in all_sections() if section.is_about(config)]
     shown = {p: alt for section in about for p, alt in section.pictures().items()}
     if own in all_pictures():
-        return {own: shown.get(own, "samples")}
+        alts = {p: alt for s in all_sections() for p, alt in s.pictures().items()}
+        return {own: alts.get(own, "samples")}
     if not shown:
         named = (s for s in all_sections() if f"| `{config.name}` |" in s.text)
         shown = {p: alt for section in named for p, alt in section.pictures().items()}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 IMAGES = (".png", ".gif")
+COPIED = (*IMAGES, ".ipynb")  # files that the site has as they are
 LINK = re.compile(r"(?<=\]\()([^)\s#]*)(#[^)]*)?(?=\))")
 ARXIV = re.compile(r"(?<![\[/`\w.])(?:arXiv:(\d{4}\.\d{4,5})|(\d{4}\.\d{5}))\b")
 COMMANDS = re.compile(r"^(?:(?:python -m|pip install) .*(?:\n|$))+", re.M)
@@ -24,7 +25,7 @@ def page_of(path: Path) -> Path:
     >>> page_of(Path("docs/data.md")), page_of(Path("README.md"))
     (PosixPath('docs/data.md'), PosixPath('index.md'))
     """
-    if path.suffix in IMAGES:
+    if path.suffix in COPIED:
         return path
     if (ROOT / path).is_dir():
         return path / "index.md"

@@ -25,9 +25,10 @@ class Section(NamedTuple):
         return {absolute(link, self.file): alt for alt, link in found}
 
     def link_from(self, page: Path) -> str:
-        """A link to it from a page of the site."""
-        name = self.heading.replace("`", "")
-        anchor = slugify(name, "-")
+        """A link to it from a page of the site, with the title of the text."""
+        whole = sections(self.file)[0].heading
+        name = whole if self.heading == whole else f"{whole}: {self.heading}"
+        anchor = slugify(self.heading.replace("`", ""), "-")
         return link_to(self.file, page, name)[:-1] + f"#{anchor})"
 
     def is_about(self, config: Path) -> bool:
