@@ -36,7 +36,7 @@ def comments(file: Path) -> dict[int, tuple[str, bool]]:
 def comment_on(file: Path, first: int, last: int) -> str:
     """The comment above the statement on these lines, and that at its end."""
     found = comments(file)
-    text = []
+    text: list[str] = []
     row = first - 1
     while row in found and found[row][1] and not found[row][0].startswith("--"):
         text.insert(0, found[row][0])

@@ -16,7 +16,7 @@ COPIED = (*IMAGES, ".ipynb")  # files that the site has as they are
 LINK = re.compile(r"(?<=\]\()([^)\s#]*)(#[^)]*)?(?=\))")
 ARXIV = re.compile(r"(?<![\[/`\w.])(?:arXiv:(\d{4}\.\d{4,5})|(\d{4}\.\d{5}))\b")
 COMMANDS = re.compile(r"^(?:(?:python -m|pip install) .*(?:\n|$))+", re.M)
-FENCE = re.compile(r"(^ *```.*?^ *```$)", re.M | re.S)
+FENCE = re.compile(r"^ *(`{3,})[^`]*?\n.*?^ *\1$", re.M | re.S)
 
 
 def page_of(path: Path) -> Path:
@@ -38,8 +38,11 @@ def page_of(path: Path) -> Path:
 
 def outside_code(text: str, change: Callable[[str], str]) -> str:
     """Markdown whose text is changed, but not its blocks of code."""
-    parts = FENCE.split(text)
-    return "".join(part if i % 2 else change(part) for i, part in enumerate(parts))
+    changed, end = "", 0
+    for fence in FENCE.finditer(text):
+        changed += change(text[end : fence.start()]) + fence[0]
+        end = fence.end()
+    return changed + change(text[end:])
 
 
 def link_papers(text: str) -> str:
@@ -63,10 +66,9 @@ def fence_commands(text: str) -> str:
 
 def targets(text: str, file: Path) -> Iterator[Path]:
     """What a Markdown file links to; all paths are relative to the root."""
-    for part in FENCE.split(text)[::2]:
-        for link in LINK.finditer(part):
-            if is_local(link[1]):
-                yield absolute(link[1], file)
+    for link in LINK.finditer(FENCE.sub("", text)):
+        if is_local(link[1]):
+            yield absolute(link[1], file)
 
 
 def is_local(link: str) -> bool:
