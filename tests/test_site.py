@@ -44,6 +44,11 @@ def test_linked_files_without_a_page_are_shown_as_they_are(pages):
     ]
 
 
+def test_a_link_to_nothing_is_an_error():
+    with pytest.raises(ValueError, match="docs/nothing.md: expected every link"):
+        build.source_page(Path("docs/nothing.md"))
+
+
 def paths(menu):
     """The pages of a menu, at all levels."""
     if isinstance(menu, str):

@@ -47,11 +47,12 @@ def make_pages() -> dict[Path, str]:
 
 def source_page(page: Path) -> str:
     """A page with the content of the file that it is for; the inverse of `page_of`."""
-    file = page.with_suffix(".py")
-    if not (ROOT / file).is_file():
-        file = page.with_suffix("")
-    source = (ROOT / file).read_text()
-    return f"# {file}\n\n`````{LANGUAGES.get(file.suffix, 'text')}\n{source}`````\n"
+    for file in (page.with_suffix(".py"), page.with_suffix("")):
+        if (ROOT / file).is_file():
+            source = (ROOT / file).read_text()
+            language = LANGUAGES.get(file.suffix, "text")
+            return f"# {file}\n\n`````{language}\n{source}`````\n"
+    raise ValueError(f"{page}: expected every link to lead to a file of the repository")
 
 
 def menu(pages: dict[Path, str]) -> list[Any]:

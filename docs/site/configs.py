@@ -11,7 +11,9 @@ from docs.site.tables import tables_of
 INDEX = Path("configs/index.md")
 FLAG = re.compile(r"(?<!`)--\w[\w.]*(?:=(?:\"[^\"]*\"|[\w.]*\w))?")
 # A path in the text of a docstring, neither in a command nor in a link.
-PATH = re.compile(r"(?<![`\[/(])\b((?:docs|experiments|ganjax|configs)/[\w/]+\.\w+)")
+PATH = re.compile(
+    r"(?<![`\[/])(?<!\]\()\b((?:docs|experiments|ganjax|configs)/[\w/]+\.\w+)"
+)
 
 
 def config_files() -> list[Path]:
