@@ -5,6 +5,7 @@ import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import jax
 import pytest
@@ -13,13 +14,15 @@ from helpers import ROOT
 import ganjax
 from ganjax import main
 from ganjax.config import flatten
+from ganjax.losses import LOSSES
+from ganjax.models import GENERATORS
 
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*DOCS, *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING"))]
 ALL = [*PAGES, ROOT / "experiments/README.md", ROOT / "CHANGELOG.md"]
 BLOCKS = [
     pytest.param(block, id=f"{page.stem}-{i}")
-    for page in DOCS
+    for page in [*DOCS, ROOT / "CONTRIBUTING.md"]
     for i, block in enumerate(
         re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
     )
@@ -38,7 +41,8 @@ def names(paths: list[Path]) -> list[str]:
 @pytest.mark.parametrize("block", BLOCKS)
 def test_python_runs(block, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    with jax.debug_key_reuse(True):
+    # Guides add to these tables; other tests should not see that.
+    with patch.dict(LOSSES), patch.dict(GENERATORS), jax.debug_key_reuse(True):
         exec(block, {})
 
 

@@ -188,7 +188,7 @@ def test_labels_and_scale_of_samples(conditional, tmp_path):
     same = np.load(out)["images"]
     np.testing.assert_array_equal(same, same[:1].repeat(4, axis=0))
     # In place of the config's 1.5, not times it.
-    sample_run(loaded, out, 4, 5, Wanted(scale=1.5))
+    sample_run(run.load_run(conditional), out, 4, 5, Wanted(scale=1.5))
     default = ganjax.sample(gan, state, num=4, key=key)
     np.testing.assert_array_equal(np.load(out)["images"], default)
 
