@@ -4,9 +4,9 @@ python -m ganjax.main --config configs/mnist_best.py
 
 `conditional.py` with twice the width, more dimensions of z, and a penalty and learning
 rates that decay over the run, as in arXiv:2501.05441. 46,000 steps take half an hour on
-2 cores of an AMD EPYC and reach FID 2.87, score 9.75, precision 0.853 and recall 0.845
-(real images: 2.32, 9.78, 0.849, 0.872); 99.2% of the samples show the digit that was
-asked for (seed 0).
+2 cores of an AMD EPYC, and two minutes on an NVIDIA H100. There they reach FID 2.81,
+score 9.78, precision 0.851 and recall 0.844 (real images: 2.32, 9.78, 0.849, 0.872);
+99.3% of the samples show the digit that was asked for (seed 0, 10,000 samples).
 """
 
 from ml_collections import ConfigDict
