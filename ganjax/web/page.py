@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from ganjax.errors import UserError
 from ganjax.files import cache_folder, write_file, write_text
 from ganjax.gan import Variables
 from ganjax.gans.standard import Standard
+from ganjax.latent import directions
 
 RUNTIME = "onnxruntime-web"
 VERSION = "1.30.0"
@@ -93,20 +93,8 @@ def page_settings(gan: Standard, g: Variables, name: str) -> dict[str, Any]:
         "prior": distribution,
         "scale": gan.sample_scale,
         "start": start.tolist(),
-        "directions": principal_directions(g, gan.prior.z_dim).tolist(),
+        "directions": directions(gan, g).vectors[:NUM_DIRECTIONS].tolist(),
     }
-
-
-def principal_directions(g: Variables, z_dim: int) -> np.ndarray:
-    """Unit directions in z to which the first layer reacts most, float32 [k, z_dim].
-
-    Left singular vectors of its kernel, the largest first (arXiv:2007.06600); the
-    largest entry of each is positive.
-    """
-    kernel = np.asarray(g["params"]["Dense_0"]["kernel"], np.float64)[:z_dim]
-    vectors = np.linalg.svd(kernel, full_matrices=False)[0].T[:NUM_DIRECTIONS]
-    largest = np.take_along_axis(vectors, np.abs(vectors).argmax(1)[:, None], 1)
-    return (vectors * np.sign(largest)).astype(np.float32)
 
 
 def runtime_files() -> dict[str, bytes]:
