@@ -180,7 +180,9 @@ def test_pretraining_fades_and_the_adversarial_loss_rises():
 # --- training ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["paper", "relativistic"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("paper", marks=pytest.mark.long), "relativistic"]
+)
 def test_training_changes_both_players_and_stays_finite(name):
     gan = small_gan(name, freeze=0.0)
     state = start = ganjax.init_state(gan, jax.random.key(0))
@@ -203,7 +205,9 @@ def test_pretraining_teaches_the_next_note():
     assert metrics["next_note"] < 0.05
 
 
-@pytest.mark.parametrize("name", ["paper", "relativistic"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("paper", marks=pytest.mark.long), "relativistic"]
+)
 def test_steps_do_not_depend_on_the_number_of_devices(name):
     one_layer = {"generator__hidden": (5,), "discriminator__hidden": (6,)}
     sgd = {"g_optimizer": SGD, "d_optimizer": SGD}

@@ -54,7 +54,7 @@ def use_flags(monkeypatch):
 
 
 SET = ("workdir", "mode", "num", "out", "caption", "labels", "scale", "best", "tool")
-SET += ("images", "samples", "parzen", "projection", "sample_seed")
+SET += ("images", "samples", "parzen", "projection", "sample_seed", "pretrained")
 
 
 def frames(path):

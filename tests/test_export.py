@@ -188,7 +188,7 @@ def test_other_operations_end_in_one_line(fn, message):
 
 def test_other_kinds_of_gan_are_refused(tmp_path):
     config = ganjax.load_config("stargan").to_dict()
-    with pytest.raises(ganjax.UserError, match="config.gan='stargan': expected 'stan"):
+    with pytest.raises(ganjax.UserError, match="--mode=export: expected a run with"):
         export_generator(ganjax.make_gan(config), None, config, tmp_path / "out")
     assert not list(tmp_path.iterdir())
 

@@ -19,7 +19,7 @@ SHAPES = [(4, 2), (5, 2), (3, 1), (3, 2), (8, 4), (2, 2), (5, 3)]
 
 # The gradients of a convolution test its adjoint, the transposed convolution, too.
 CASES = list(itertools.product(PAIRS, SHAPES, ["patches", "library"]))
-CASES += [("conv", shape, "winograd") for shape in SHAPES]
+CASES += [("conv", shape, "winograd") for shape in [(4, 2), (5, 2), (3, 1)]]
 CASES += [("transpose", (4, 2), "winograd")]
 # "matmul" without filtering: passes over memory of their own, where s divides k.
 CASES += [(which, shape, "separate") for which in PAIRS for shape in [(4, 2), (5, 2)]]

@@ -181,10 +181,11 @@ def evaluate_on_few(digits, workdir, monkeypatch):
     evaluate.evaluate_run(workdir, 40, 0, False)
 
 
-def test_code_that_opens_connections_is_in_one_place():
+def test_code_that_opens_connections_is_in_two_places():
+    clients = r"urllib|import requests|http\.client|socket\.socket|\bnpm\b"
     found = {
         path.name
         for path in (ROOT / "ganjax").rglob("*.py")
-        if re.search(r"urllib|requests|http\.client|socket\.socket", path.read_text())
+        if re.search(clients, path.read_text())
     }
-    assert found == {"tfds.py"}
+    assert found == {"tfds.py", "page.py"}  # MNIST; onnxruntime-web

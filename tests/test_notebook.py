@@ -39,7 +39,7 @@ def images(notebook: Any) -> list[np.ndarray]:
     return [np.asarray(Image.open(io.BytesIO(base64.b64decode(f)))) for f in files]
 
 
-@pytest.fixture(scope="module", params=[1, 8])
+@pytest.fixture(scope="module", params=[pytest.param(1, marks=pytest.mark.long), 8])
 def executed(request, tmp_path_factory) -> tuple[int, Any]:
     """A number of devices, and the notebook after a short run on them."""
     devices = request.param

@@ -30,7 +30,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize(
-    "network", ["mlp", pytest.param("convolutions", marks=pytest.mark.slow)]
+    "network", ["mlp", pytest.param("convolutions", marks=pytest.mark.long)]
 )
 def test_seeds_in_one_program_equal_separate_runs(network, tmp_path, random_digits):
     make_config, changes = NETWORKS[network]

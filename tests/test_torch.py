@@ -208,6 +208,21 @@ def test_three_steps_are_those_of_pytorch(torch, fixed_masks, case):
 
 
 @pytest.mark.slow
+def test_bfloat16_rounds_the_losses_of_pytorch(torch):
+    from experiments.torch_baseline import TorchGan
+
+    images = np.random.default_rng(0).integers(0, 256, (64, 28, 28, 1), np.uint8)
+    losses = {}
+    for dtype in ("float32", "bfloat16"):
+        config = ganjax.load_config("mnist", {"dtype": dtype})
+        gan = TorchGan(config, images, "eager", "cpu")
+        real = gan.images.float() / 127.5 - 1
+        losses[dtype] = float(gan.d_loss(real, real.flip(0)))
+    assert losses["bfloat16"] != losses["float32"]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.02)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_three_steps_are_those_recorded_of_pytorch(fixed_masks, case):
     """The same where PyTorch is not installed."""

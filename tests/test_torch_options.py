@@ -36,7 +36,6 @@ def test_networks_have_as_many_parameters(config):
         ("mnist", {"prior.distribution": "sphere"}, "prior.distribution='sphere'"),
         ("mnist", {"instance_noise": 0.5}, "config.instance_noise=0.5"),
         ("mnist", {"label_smoothing": 0.1}, "config.label_smoothing=0.1"),
-        ("mnist", {"dtype": "bfloat16"}, "config.dtype='bfloat16'"),
         ("mnist", {"generator.output": "linear"}, "generator.output='linear'"),
         ("mnist", {"discriminator.softmax": True}, "discriminator.softmax=True"),
         (
