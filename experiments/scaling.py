@@ -1,12 +1,15 @@
 """Does the number of devices change results, and what do batch and width cost?
 
-Command: python -m experiments.scaling [--steps 40]
+Command: python -m experiments.scaling [--steps 40] [--fid 7]
 
 Every run is a process of its own with virtual CPU devices and no compilation cache.
 Images per second are those of the median step after the first ten; seconds of
 compilation are those of the first call, tracing included; memory is the peak resident
-size of the process, interpreter, compiler and data included. Prints Markdown tables and
-writes scaling.png to experiments/results.
+size of the process, interpreter, compiler and data included. Seconds to an FID are
+those of the training steps until 10,000 samples have it, looked at after every 32,000
+images, of 512,000 at most; the number of steps until then is that of one device, since
+devices do not change the updates. Prints Markdown tables and writes scaling.png to
+experiments/results.
 
 Result, 40 steps on 2 cores of an Intel Xeon: with SGD and the same global batch the
 losses of D on 1, 2, 4 and 8 devices differ by at most 3e-5. With Adam they differ by up
@@ -36,7 +39,13 @@ SGD = {
     "d_optimizer": {"name": "sgd", "learning_rate": 0.02},
 }
 ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "JAX_ENABLE_COMPILATION_CACHE": "0"}
-MEASURES = {"speed": "images/s", "compilation": "compilation, s", "mb": "peak MB"}
+MEASURES = {
+    "speed": "images/s",
+    "seconds": "seconds to the FID",
+    "compilation": "compilation, s",
+    "mb": "peak MB",
+}
+BETWEEN, MOST = 32_000, 512_000  # images from one FID to the next, and at most
 Rows = list[dict[str, Any]]
 AXES: dict[str, list[float]] = {
     "devices": [1, 2, 4, 8],
@@ -45,12 +54,10 @@ AXES: dict[str, list[float]] = {
 }
 
 
-def child(point: dict[str, Any], steps: int) -> dict[str, Any]:
-    """One run in this process: losses of D, speed, seconds of compilation, memory."""
-    import jax
-
+def load(point: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """The GAN of a point, its config and MNIST."""
     import ganjax
-    from ganjax import data, parallel
+    from ganjax import data
     from ganjax.data import DataOptions
     from ganjax.options import build
 
@@ -59,8 +66,18 @@ def child(point: dict[str, Any], steps: int) -> dict[str, Any]:
     for player in (config.generator, config.discriminator):
         for field in ("hidden", "channels"):
             player[field] = tuple(int(w * point["width"]) for w in player[field])
-    gan = ganjax.make_gan(config)
-    dataset = data.load(build(DataOptions, config.data, "config.data"))
+    options = build(DataOptions, config.data, "config.data")
+    return ganjax.make_gan(config), config, data.load(options)
+
+
+def child(point: dict[str, Any], steps: int) -> dict[str, Any]:
+    """One run in this process: losses of D, speed, seconds of compilation, memory."""
+    import jax
+
+    import ganjax
+    from ganjax import data, parallel
+
+    gan, config, dataset = load(point)
     images = dataset.train["images"]
     state = parallel.replicate(ganjax.init_state(gan, jax.random.key(0)))
     examples = parallel.replicate(images)
@@ -80,7 +97,33 @@ def child(point: dict[str, Any], steps: int) -> dict[str, Any]:
         seconds.append(time.perf_counter() - started)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     speed = config.batch_size / np.median(seconds[10:])
-    return {"losses": losses, "speed": speed, "compilation": compilation, "mb": peak}
+    measured = {"speed": speed, "compilation": compilation, "mb": peak}
+    return {"losses": losses} | measured
+
+
+def images_to_fid(point: dict[str, Any], fid: float) -> float:
+    """Images of training until the generator has this FID; infinite: not reached."""
+    import jax
+
+    import ganjax
+    from ganjax import data, parallel
+    from ganjax.evaluate import make_scorer
+
+    gan, config, dataset = load(point)
+    score, images = make_scorer(dataset), dataset.train["images"]
+    state = parallel.replicate(ganjax.init_state(gan, jax.random.key(0)))
+    examples = parallel.replicate(images)
+    chunk = BETWEEN // config.batch_size
+    train_chunk = parallel.make_train_chunk(gan, chunk)
+    for step in range(0, chunk * MOST // BETWEEN, chunk):
+        shape = (chunk, gan.n_dis, config.batch_size)
+        rows = data.batch_indices(0, step, shape, len(images))
+        indices = parallel.shard_indices(rows, chunk)
+        state, _ = train_chunk(state, examples, indices, chunk)
+        samples = ganjax.sample(gan, state, num=10_000, key=jax.random.key(1))
+        if score(samples)["fid"] <= fid:
+            return (step + chunk) * config.batch_size
+    return np.inf
 
 
 def run(point: dict[str, Any], steps: int) -> dict[str, Any]:
@@ -101,7 +144,7 @@ def plot(results: dict[str, Rows], sgd: Rows, path: Path) -> None:
     """Losses on top of each other; every measure along each axis."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 6.5), layout="constrained")
+    figure = Figure(figsize=(13, 8), layout="constrained")
     losses, rest = figure.subfigures(1, 2, width_ratios=(1, 2.4))
     axis = losses.subplots()
     for row in sgd:
@@ -118,7 +161,8 @@ def plot(results: dict[str, Rows], sgd: Rows, path: Path) -> None:
             axis.plot(x, [row[measure] for row in rows], "o-")
             axis.set(xscale="log", xticks=x, xticklabels=x)
             axis.minorticks_off()
-            axis.set_ylim(0, 1.15 * max(row[measure] for row in rows))
+            finite = [row[measure] for row in rows if np.isfinite(row[measure])]
+            axis.set_ylim(0, 1.15 * max(finite, default=1))
         column[-1].set_xlabel(name.replace("_", " "))
     for axis, label in zip(grid[:, 0], MEASURES.values(), strict=True):
         axis.set_ylabel(label)
@@ -128,6 +172,7 @@ def plot(results: dict[str, Rows], sgd: Rows, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--fid", type=float, default=7.0)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
     flags = parser.parse_args()
@@ -144,17 +189,24 @@ def main() -> None:
         for n in AXES["devices"]
     ]
 
+    needed: dict[tuple[int, float], float] = {}
+    for row in (row for rows in results.values() for row in rows):
+        size = row["batch_size"], row["width"]
+        if size not in needed:
+            needed[size] = images_to_fid(row, flags.fid)
+        row["seconds"] = needed[size] / row["speed"]
+
     def differences(rows: Rows) -> np.ndarray:
         """Largest difference to the losses of one device, for each run."""
         losses = np.array([row["losses"] for row in rows])
         return np.abs(losses - losses[0]).max(axis=1)
 
-    print("| devices | batch | width | images/s | compilation, s | peak MB |")
-    print("|---:|---:|---:|---:|---:|---:|")
+    titles = ["devices", "batch", "width", *MEASURES.values()]
+    print("| " + " | ".join(titles) + " |\n|" + "---:|" * len(titles))
     for row in (row for rows in results.values() for row in rows):
         cells = f"{row['devices']} | {row['batch_size']} | {row['width']}"
-        measures = f"{row['speed']:,.0f} | {row['compilation']:.1f} | {row['mb']:,.0f}"
-        print(f"| {cells} | {measures} |")
+        measures = " | ".join(f"{row[name]:,.0f}" for name in MEASURES)
+        print(f"| {cells} | {measures} |", flush=True)
     print("\n| devices | loss of D differs by, SGD | Adam |\n|---:|---:|---:|")
     both = differences(sgd), differences(results["devices"])
     for devices, *values in zip(AXES["devices"], *both, strict=True):
