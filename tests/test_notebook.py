@@ -17,6 +17,11 @@ from ganjax.files import cache_folder
 
 NOTEBOOK = ROOT / "experiments/colab.ipynb"
 STEPS = 4
+SHORT_CLASSIFIER = """
+from ganjax.metrics import classifier
+
+classifier.RECIPE = classifier.RECIPE._replace(images_seen=12_000)
+"""
 
 
 def code(notebook: Any) -> list[Any]:
@@ -45,6 +50,9 @@ def executed(request, tmp_path_factory) -> tuple[int, Any]:
     devices = request.param
     folder = tmp_path_factory.mktemp("notebook")
     copied = shutil.copy(NOTEBOOK, folder)  # whose folder is the current one
+    startup = folder / ".ipython/profile_default/startup/classifier.py"
+    startup.parent.mkdir(parents=True)
+    startup.write_text(SHORT_CLASSIFIER)
     command = "from nbclient.cli import main; main()"
     result = run_python(
         *("-c", command, "--output", folder / "executed.ipynb", copied),
@@ -80,7 +88,7 @@ def test_evaluation_is_of_few_steps(executed):
     (fid, reference) = re.findall(
         r"\| fid \| ([\d.]+) \| [\d. ]+ \| ([\d.]+) \|", printed(executed[1])
     )[0]
-    assert 300 < float(fid) < 30_000 and 20 < float(reference) < 60  # real digits: 38
+    assert 100 < float(fid) < 30_000 and 1 < float(reference) < 10  # real digits: 3
 
 
 @pytest.mark.slow
