@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import export
 from jaxtyping import Array, Float, Int, UInt8
 
 import ganjax
@@ -58,7 +59,7 @@ def generator_fn(gan: Standard, g: Variables) -> Callable[..., UInt8[Array, "B H
 
 def arguments(gan: Standard) -> dict[str, jax.ShapeDtypeStruct]:
     """Names, shapes and types of the generator's arguments, for a batch of any size."""
-    (b,) = jax.export.symbolic_shape("b")
+    (b,) = export.symbolic_shape("b")
     inputs = {"z": jax.ShapeDtypeStruct((b, gan.prior.z_dim), jnp.float32)}
     if gan.num_classes:
         inputs["labels"] = jax.ShapeDtypeStruct((b,), jnp.int32)
@@ -88,7 +89,7 @@ def export_generator(
     make_folder(out, "--out")
     generate = generator_fn(gan, state.g_ema)
     inputs, step = arguments(gan), int(state.step)
-    exported = jax.export.export(jax.jit(generate), platforms=PLATFORMS)
+    exported = export.export(jax.jit(generate), platforms=PLATFORMS)
     card = json.dumps(describe(gan, step, inputs), indent=2)
     contents = {
         FILES["stablehlo"]: bytes(exported(*inputs.values()).serialize()),
