@@ -20,7 +20,6 @@ from ml_collections import ConfigDict
 import ganjax
 from ganjax import data, parallel
 from ganjax.checkpoint import Checkpoints
-from ganjax.config import to_json
 from ganjax.files import write_text
 from ganjax.gan import Gan, Metrics
 from ganjax.meter import Diverged
@@ -29,7 +28,7 @@ from ganjax.resume import save
 from ganjax.sampling import sample_grid
 from ganjax.state import TrainState
 from ganjax.stream import row_bytes
-from ganjax.train import GRID_TAG, Run, count_examples, versions
+from ganjax.train import GRID_TAG, Run, count_examples, run_metadata
 from ganjax.writers import Writer
 
 Outcome = TrainState | Diverged  # how a run ends
@@ -139,7 +138,9 @@ def train_seeds(
                 except Diverged as error:
                     outcomes[path] = error
         for path, one in configs.items():
-            write_text(path / "config.json", json.dumps(metadata(one, dataset)) + "\n")
+            write_text(
+                path / "config.json", json.dumps(run_metadata(one, dataset)) + "\n"
+            )
             if path not in outcomes:
                 state = stack.state(one.seed)
                 outcomes[path] = finish(one, state, writers[path], dataset)
@@ -155,7 +156,7 @@ def finish(
     with contextlib.closing(Checkpoints(folder, config.max_to_keep)) as checkpoints:
         checkpoints.delete_after(0)  # of a run that was interrupted
         try:
-            save(checkpoints, state, metadata(config, dataset))
+            save(checkpoints, state, run_metadata(config, dataset))
         except Diverged as error:
             return error
     key = jax.random.fold_in(jax.random.key(config.seed), GRID_TAG)
@@ -164,9 +165,3 @@ def finish(
     writer.samples(config.num_steps, image, gan.image(real))
     writer.finish(dataset.describe())
     return state
-
-
-def metadata(config: ConfigDict, dataset: data.Dataset) -> dict[str, Any]:
-    """What is saved with a state."""
-    identity, made_with = dataset.identity.to_dict(), versions()
-    return {"config": to_json(config), "data": identity, "made_with": made_with}

@@ -68,7 +68,8 @@ def page() -> None:
     human = None
     if FLAGS.workdir:  # a pretrained generator must not wait for its data
         try:
-            human = make_test_of_run(run_folder(), name, FLAGS.num or 40, 0)
+            loaded = gan, state, metadata
+            human = make_test_of_run(loaded, name, FLAGS.num or 40, 0)
         except UserError as error:
             print(f"without the test of whether people see a difference: {error}")
     write_page(out, gan, state.g_ema, name, human)

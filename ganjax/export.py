@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 import ganjax
 from ganjax.errors import UserError
-from ganjax.files import make_folder, write_file
+from ganjax.files import make_folder, write_bytes
 from ganjax.gan import Gan, Variables
 from ganjax.gans.standard import Standard, require_standard
 from ganjax.images import denormalize
@@ -100,11 +100,6 @@ def export_generator(
     for name, content in contents.items():
         write_bytes(out / name, content)
     print(f"generator of step {step} in {out}: {', '.join((*FILES.values(), CARD))}")
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file whole."""
-    write_file(path, lambda file: file.write(content))
 
 
 def describe(

@@ -105,9 +105,14 @@ def remove_scratch(folder: Path, seconds: float = 0.0) -> None:
                 path.unlink()
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write these bytes; errors as of `write_file`."""
+    write_file(path, lambda file: file.write(content))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file; errors as of `write_file`."""
-    write_file(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())
 
 
 def unused(folder: Path, name: str) -> Path:

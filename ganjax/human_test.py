@@ -6,7 +6,6 @@ The images are shown one at a time by `web/human.js`, which saves the answers as
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,11 +14,13 @@ from jaxtyping import UInt8
 
 import ganjax
 from ganjax.errors import UserError
+from ganjax.gan import Gan
 from ganjax.gans.standard import require_standard
 from ganjax.images import grid
 from ganjax.report.html import embedded_png
-from ganjax.run import load_data, load_run
+from ganjax.run import load_data
 from ganjax.sampling import sample
+from ganjax.state import TrainState
 
 COLUMNS = 10  # of the sprite
 
@@ -56,17 +57,17 @@ def make_test(
 
 
 def make_test_of_run(
-    workdir: Path, name: str, trials: int, seed: int
+    loaded: tuple[Gan, TrainState, dict[str, Any]], name: str, trials: int, seed: int
 ) -> dict[str, Any]:
-    """The test of a run's newest checkpoint against random images of its test data.
+    """The test of a loaded run against random images of its test data.
 
     Neither are selected. What identifies the generator goes into the saved answers.
 
     Raises:
-      UserError: no checkpoint, other data than those of the run, or a GAN or data to
-        which the test does not apply.
+      UserError: other data than those of the run, or a GAN or data to which the test
+        does not apply.
     """
-    gan, state, metadata = load_run(workdir)
+    gan, state, metadata = loaded
     gan = require_standard(gan, "the test")
     dataset, num = load_data(metadata), trials // 2
     images = dataset.test.get("images")

@@ -20,7 +20,7 @@ from ganjax.gan import Variables
 from ganjax.gans.standard import Standard
 from ganjax.images import normalize
 from ganjax.latent import decode
-from ganjax.sampling import BLOCK
+from ganjax.sampling import BLOCK, blocks
 
 AT_ONCE = 8  # starts whose derivatives are in memory together
 IMAGES = 64  # that are projected in one call
@@ -74,8 +74,7 @@ def project(
     classes = gan.condition(search.pool)
     generated = decode_blocks(gan, g, pool, classes)
     found = []
-    for first in range(0, len(images), IMAGES):
-        rows = np.arange(first, first + min(IMAGES, len(images))) % len(images)
+    for rows in blocks(len(images), IMAGES):
         distances = squared_distances(images[rows], generated)
         if labels is not None and classes is not None:
             distances[labels[rows][:, None] != classes] = np.inf
@@ -91,12 +90,11 @@ def decode_blocks(
     gan: Standard, g: Variables, z: np.ndarray, labels: np.ndarray | None
 ) -> np.ndarray:
     """Images uint8 [N, ...] of many z [N, Z], some at a time."""
-    num, block, parts = len(z), min(len(z), BLOCK), []
-    for first in range(0, num, block):
-        rows = np.arange(first, first + block) % num
+    parts = []
+    for rows in blocks(len(z), BLOCK):
         part = None if labels is None else jnp.asarray(labels[rows])
         parts.append(np.asarray(decode(gan, g, jnp.asarray(z[rows]), part)))
-    return np.concatenate(parts)[:num]
+    return np.concatenate(parts)[: len(z)]
 
 
 def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:

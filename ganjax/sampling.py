@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -60,16 +61,27 @@ def sample(
     if condition is None:
         condition = gan.condition(num)
     gan.check_condition(condition, num)
-    block = min(num, BLOCK)
     parts = []
-    for i in range(-(-num // block)):
-        rows = np.arange(i * block, (i + 1) * block) % num
+    for i, rows in enumerate(blocks(num, BLOCK)):
         part = jax.tree.map(lambda x, rows=rows: np.asarray(x)[rows], condition)
         block_key = jax.random.fold_in(key, i)
-        parts.append(sample_block(gan, state.g_ema, block_key, block, part))
+        parts.append(sample_block(gan, state.g_ema, block_key, len(rows), part))
     return jax.tree.map(
         lambda *x: np.concatenate([np.asarray(part) for part in x])[:num], *parts
     )
+
+
+def blocks(num: int, size: int) -> Iterator[np.ndarray]:
+    """0 ... num - 1 in blocks of one size, so that there is one program for all.
+
+    The last begins again at 0.
+
+    >>> [rows.tolist() for rows in blocks(5, 3)]
+    [[0, 1, 2], [3, 4, 0]]
+    """
+    size = min(num, size)
+    for first in range(0, num, size):
+        yield np.arange(first, first + size) % num
 
 
 def sample_grid(

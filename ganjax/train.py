@@ -104,11 +104,7 @@ def train_and_evaluate(
         if dataset is None:
             dataset = distributed.first_before_others(lambda: data.load(options))
         print(f"data: {dataset.describe()}", flush=True)
-        metadata = {
-            "config": to_json(config),
-            "data": dataset.identity.to_dict(),
-            "made_with": versions(),
-        }
+        metadata = run_metadata(config, dataset)
         # The data may be in another place on each machine.
         same = metadata["config"] | {"data": dataset.identity.sha256}
         distributed.check_same(json.dumps(same), "config and data")
@@ -210,6 +206,12 @@ def train(
 
 
 # --- parts of the loop --------------------------------------------------------------
+
+
+def run_metadata(config: ConfigDict, dataset: data.Dataset) -> dict[str, Any]:
+    """What is saved with every state of a run."""
+    identity = dataset.identity.to_dict()
+    return {"config": to_json(config), "data": identity, "made_with": versions()}
 
 
 def versions() -> dict[str, str]:

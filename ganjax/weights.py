@@ -18,7 +18,7 @@ from safetensors.numpy import save
 import ganjax
 from ganjax.data.dataset import DataOptions
 from ganjax.errors import UserError, printable
-from ganjax.files import write_file
+from ganjax.files import write_bytes
 from ganjax.gan import Gan, Variables
 from ganjax.gans import make_gan
 from ganjax.state import TrainState, abstract_state, init_state
@@ -60,7 +60,7 @@ def write_weights(
     metadata = {"config": config, "step": step, "version": ganjax.__version__}
     # One string: safetensors writes several in an order that differs between processes.
     content = save(arrays, {"ganjax": json.dumps(metadata)})
-    write_file(path, lambda file: file.write(content))
+    write_bytes(path, content)
 
 
 def read_weights(path: Path, flag: str) -> tuple[Gan, TrainState, dict[str, Any]]:

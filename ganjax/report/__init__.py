@@ -108,6 +108,7 @@ def summary_section(runs: Sequence[RunFolder]) -> Section:
 def human_section(runs: Sequence[RunFolder], trials: int, seed: int) -> Section:
     """A test of each run that makes images from noise."""
     from ganjax.human_test import make_test_of_run
+    from ganjax.run import load_run
 
     content: list[Child] = [
         element(
@@ -121,7 +122,7 @@ def human_section(runs: Sequence[RunFolder], trials: int, seed: int) -> Section:
     for run in runs:
         part: Element
         try:
-            test = make_test_of_run(run.path, run.name, trials, seed)
+            test = make_test_of_run(load_run(run.path), run.name, trials, seed)
             part = element(
                 "div",
                 element("noscript", "The test needs JavaScript."),

@@ -71,7 +71,7 @@ def embedded_png(image: Any) -> str:
 
 
 def embedded_file(file: Path, max_side: int = MAX_SIDE) -> str | None:
-    """An image file, decoded and encoded anew; None if it is not a readable image."""
+    """The pixels of an image file, as a PNG in an address; None: no readable image."""
     from PIL import Image
 
     try:

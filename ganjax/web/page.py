@@ -18,7 +18,7 @@ from typing import Any
 import jax
 
 from ganjax.errors import UserError
-from ganjax.files import cache_folder, write_file, write_text
+from ganjax.files import cache_folder, write_bytes, write_text
 from ganjax.gan import Variables
 from ganjax.gans.standard import Standard
 from ganjax.latent import directions
@@ -154,8 +154,3 @@ def check_integrity(archive: Path) -> None:
             f"{archive}: expected the package {RUNTIME} {VERSION} as npm has it, got "
             "another SHA-512: delete it"
         )
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file whole."""
-    write_file(path, lambda file: file.write(content))
