@@ -29,10 +29,8 @@ def get_config() -> ConfigDict:
         (512, 256, 128, 64),
         (64, 128, 256, 512),
     )
-    decay = {"name": "exponential"}
-    override(c, "penalties.r1_r2", decay | {"start": 2.0, "end": 0.2})
     for optimizer in ("g_optimizer", "d_optimizer"):
-        rate = decay | {"start": 2e-4, "end": 5e-5}
+        rate = {"name": "exponential", "start": 2e-4, "end": 5e-5}
         override(c, f"{optimizer}.learning_rate", rate)
     c.ema.half_life = 500_000.0
     return c
