@@ -7,8 +7,8 @@ files that can't be read are named and skipped. For another resolution pass
 --config.data.image_shape="(32, 32, 3)" and remove one entry of both `channels`.
 
 Learning rates and penalty decay over the run, as in arXiv:2501.05441. A shorter run has
-the same schedules: 1,000 steps (`--config.num_steps=1000`) take under three minutes on 2
-cores of an AMD EPYC. Quality after 10,000 steps is not measured.
+the same schedules: 1,000 steps (`--config.num_steps=1000`) take under three minutes on
+2 cores of an AMD EPYC. Quality after 10,000 steps is not measured.
 """
 
 from ml_collections import ConfigDict
