@@ -60,7 +60,8 @@ def translation(
     padded = jnp.pad(images, padding, constant_values=gray)
     # A window of the padded image; its derivative is a window, too, and no scatter.
     starts = [choose(u[:, i], 2 * m + 1) for i, m in enumerate(margins)]
-    return jax.vmap(lambda x, *yx: lax.dynamic_slice(x, (*yx, 0), shape))(
+    starts.append(jnp.zeros(len(images), jnp.int32))
+    return jax.vmap(lambda x, *start: lax.dynamic_slice(x, start, shape))(
         padded, *starts
     )
 
