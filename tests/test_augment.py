@@ -217,8 +217,8 @@ def test_checkpoints_of_versions_without_the_option_resume(
     """Quietly if it is off; as a changed field if it is not."""
 
     def older(metadata):
-        del metadata["config"]["augment"]
-        return metadata
+        config = {k: v for k, v in metadata["config"].items() if k != "augment"}
+        return metadata | {"config": config}
 
     saved, restored = resume(smallest_config(), tmp_path, random_digits, older)
     assert_identical(restored, saved)
