@@ -44,7 +44,7 @@ from ganjax.images import grid
 from ganjax.metrics.fid import fid
 from ganjax.metrics.nearest_neighbors import nearest_neighbors
 from ganjax.metrics.sliced_wasserstein import sliced_wasserstein
-from ganjax.metrics.types import RealData, Suite
+from ganjax.metrics.types import Suite
 
 STEPS = 1500
 AUGMENTATIONS: dict[str, dict[str, Any]] = {  # overrides of a config
