@@ -14,7 +14,7 @@ BASES = {"mnist": mnist, "faces": image_folder}
 
 def get_config(data: str = "mnist") -> ConfigDict:
     c = choose(BASES, data, "--config=configs/stylegan.py:NAME").get_config()
-    widths = (16, 32, 64) if data == "mnist" else (16, 32, 64, 64, 64)
+    widths = (8, 16, 32) if data == "mnist" else (8, 16, 32, 64, 64)
     c.generator = default.generator("stylegan", channels=widths[::-1])
     c.discriminator = default.discriminator("stylegan", channels=widths)
     c.prior.distribution = "sphere"

@@ -111,7 +111,7 @@ class Generator(nn.Module):
     """
 
     image_shape: tuple[int, ...]
-    channels: Widths = (64, 32, 16)
+    channels: Widths = (32, 16, 8)
     w_dim: PositiveInt = 64
     mapping_layers: Repeats = 2  # 8 in the paper, 2 for CIFAR-10 in arXiv:2006.06676
     style_mixing: Fraction = 0.9  # probability of two w for an image in training

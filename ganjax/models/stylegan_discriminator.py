@@ -55,7 +55,7 @@ class Discriminator(nn.Module):
     logits, as in the authors' code.
     """
 
-    channels: Widths = (16, 32, 64)
+    channels: Widths = (8, 16, 32)
     # Samples of which the standard deviation is a feature; 1: there is no such feature.
     # It must divide the batch of each device.
     group: Repeats = 4
