@@ -43,7 +43,7 @@ class StyledConv(nn.Module):
     def __call__(
         self,
         x: Float[Array, "#B H W I"],
-        w: Float[Array, "B W"],
+        w: Float[Array, "B D"],
         noise: Float[Array, "#B h w 1"],
     ) -> Float[Array, "B h w features"]:
         style = EqualDense(x.shape[-1], bias=1.0)(w)
@@ -62,7 +62,7 @@ class ToImage(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B H W I"], w: Float[Array, "B W"]
+        self, x: Float[Array, "B H W I"], w: Float[Array, "B D"]
     ) -> Float[Array, "B H W channels"]:
         style = EqualDense(x.shape[-1], bias=1.0)(w)
         kernel = scaled_kernel(self, (1, 1, x.shape[-1], self.channels))
