@@ -11,16 +11,18 @@ To add a network, write the module and one line here; its fields are its options
 
 from flax import linen as nn
 
-from ganjax.models import dcgan, mlp, resnet
+from ganjax.models import dcgan, mlp, r3gan, resnet
 
 GENERATORS: dict[str, type[nn.Module]] = {
     "dcgan": dcgan.Generator,
     "mlp": mlp.Generator,
+    "r3gan": r3gan.Generator,
     "resnet": resnet.Generator,
 }
 DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "dcgan": dcgan.Discriminator,
     "maxout": mlp.MaxoutDiscriminator,
     "mlp": mlp.Discriminator,
+    "r3gan": r3gan.Discriminator,
     "resnet": resnet.Discriminator,
 }
