@@ -47,10 +47,10 @@ PAIRS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "mnist": {
         "dcgan": ({"channels": (32, 16), "norm": "none"}, {"channels": (16, 32)}),
         "resnet": (
-            {"channels": (64, 32, 16), "norm": "none"},
-            {"channels": (16, 32), "blocks": (64, 64), "norm": "none"},
+            {"channels": (64, 16, 8), "norm": "none"},
+            {"channels": (8, 16), "blocks": (64, 64), "norm": "none"},
         ),
-        "r3gan": ({"channels": (128, 32, 16)}, {"channels": (16, 32, 128)}),
+        "r3gan": ({"channels": (128, 16, 8)}, {"channels": (8, 16, 128)}),
     },
     "faces": {
         "dcgan": (
@@ -58,10 +58,10 @@ PAIRS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             {"channels": (16, 32, 64)},
         ),
         "resnet": (
-            {"channels": (64, 64, 32, 16), "norm": "none"},
-            {"channels": (16, 32, 64), "blocks": (64,), "norm": "none"},
+            {"channels": (64, 64, 16, 8), "norm": "none"},
+            {"channels": (8, 16, 64), "blocks": (64,), "norm": "none"},
         ),
-        "r3gan": ({"channels": (128, 64, 32, 16)}, {"channels": (16, 32, 64, 128)}),
+        "r3gan": ({"channels": (128, 64, 16, 8)}, {"channels": (8, 16, 64, 128)}),
     },
 }
 COSTS = {

@@ -4,9 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_identical
+from helpers import (
+    assert_identical,
+    relative_error,
+    small_sgd_gan,
+    step_on_one_and_on_two_devices,
+)
 from test_models_resnet import IMAGES, Z, count, randomized, shapes
 
+import ganjax
 from ganjax.errors import UserError
 from ganjax.models import DISCRIMINATORS, GENERATORS
 from ganjax.models.attention import SelfAttention, max_pool
@@ -141,3 +147,26 @@ def test_spectral_generator_normalizes_every_kernel():
 def test_other_heights_are_refused(module, inputs, message):
     with pytest.raises(UserError, match=message):
         shapes(module, inputs)
+
+
+def test_two_devices_train_as_one():
+    """BatchNorm, spectral norm and attention in both networks, two steps."""
+    g = {"name": "resnet", "channels": (8, 4), "spectral": True, "attention": 4}
+    d = {"name": "resnet", "channels": (8,), "blocks": (), "attention": 4}
+    gan = small_sgd_gan(
+        data__image_shape=(8, 8, 1),
+        generator=g,
+        discriminator=d,
+        loss="hinge",
+        penalties__r1_r2=0.0,
+    )
+    state = ganjax.init_state(gan, jax.random.key(0))
+    batch = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 1), np.uint8)
+    one, two = step_on_one_and_on_two_devices(gan, state, batch, steps=2)
+    for player in ("g", "d"):
+        before, a, b = (getattr(x, player) for x in (state, one, two))
+        moved = jax.tree.map(jnp.subtract, a.params, before.params)
+        again = jax.tree.map(jnp.subtract, b.params, before.params)
+        assert relative_error(again, moved) < 1e-3
+        assert relative_error(b.batch_stats, a.batch_stats) < 1e-4
+        assert moved["SelfAttention_0"]["gamma"] != 0

@@ -163,9 +163,11 @@ class DownBlock(nn.Module):
         y = x if self.first else nn.relu(x)
         y = conv(3, self.kernel_init, y, features if self.first else inputs)
         y = conv(3, last, nn.relu(y), features)
+        if self.down:  # a 1x1 convolution of means is the mean of 1x1 convolutions
+            x, y = halve(x), halve(y)
         if self.down or inputs != features:
             x = conv(1, self.kernel_init, x, features)
-        return halve(x + y) if self.down else x + y
+        return x + y
 
 
 class Discriminator(nn.Module):
@@ -217,5 +219,9 @@ def double(x: Float[Array, "B H W C"]) -> Float[Array, "B 2*H 2*W C"]:
 
 
 def halve(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
-    """The mean of every square of four pixels."""
-    return nn.avg_pool(x, (2, 2), (2, 2))
+    """The mean of every square of four pixels.
+
+    Not `nn.avg_pool`, which XLA computes one number at a time on CPUs.
+    """
+    b, h, w, c = x.shape
+    return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
