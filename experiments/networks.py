@@ -1,7 +1,7 @@
-"""Are larger networks worth their time? DCGAN's, SNGAN's, SAGAN's and R3GAN's.
+"""Are larger networks worth their time? DCGAN, SNGAN, SAGAN, R3GAN, StyleGAN2.
 
-Question: residual blocks and attention pay with weeks of GPUs. What do networks reach
-in the same minutes of one CPU core?
+Question: residual blocks, attention and styles pay with weeks of GPUs. What do networks
+reach in the same minutes of one CPU core?
 
 Command: python -m experiments.networks [--data mnist] [--networks dcgan r3gan]
 
@@ -51,6 +51,7 @@ PAIRS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             {"channels": (8, 16), "blocks": (64, 64), "norm": "none"},
         ),
         "r3gan": ({"channels": (128, 16, 8)}, {"channels": (8, 16, 128)}),
+        "stylegan": ({"channels": (64, 32, 8)}, {"channels": (8, 16, 32)}),
     },
     "faces": {
         "dcgan": (
@@ -62,6 +63,7 @@ PAIRS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
             {"channels": (8, 16, 64), "blocks": (64,), "norm": "none"},
         ),
         "r3gan": ({"channels": (128, 64, 16, 8)}, {"channels": (8, 16, 64, 128)}),
+        "stylegan": ({"channels": (64, 32, 16, 8)}, {"channels": (8, 16, 32, 64)}),
     },
 }
 COSTS = {
@@ -72,8 +74,14 @@ COSTS = {
     "seconds": "CPU seconds",
 }
 HEIGHTS = {"mnist": 14, "faces": 16}  # of the feature maps with attention
-NETWORKS = ("dcgan", "resnet", "attention", "r3gan")
-RATES = {"dcgan": 3e-3, "resnet": 3e-3, "attention": 3e-3, "r3gan": 3e-3}
+NETWORKS = ("dcgan", "resnet", "attention", "r3gan", "stylegan")
+RATES = {
+    "dcgan": 3e-3,
+    "resnet": 3e-3,
+    "attention": 3e-3,
+    "r3gan": 3e-3,
+    "stylegan": 3e-3,
+}
 
 
 def make_config(dataset: str, network: str, rate: float) -> ConfigDict:
@@ -89,6 +97,8 @@ def make_config(dataset: str, network: str, rate: float) -> ConfigDict:
         "g_optimizer.learning_rate": rate,
         "d_optimizer.learning_rate": rate,
     }
+    if network == "stylegan":
+        changes["prior.distribution"] = "sphere"  # as in configs/stylegan.py
     if dataset == "faces":
         changes["data.image_shape"] = (32, 32, 3)
     return ganjax.load_config("mnist", changes)
@@ -145,11 +155,6 @@ def run(
     return run_once(folder, identity, lambda: train(config, dataset, seconds))
 
 
-def score(name: str, dataset: Dataset, samples: np.ndarray) -> Row:
-    """Metrics of samples."""
-    return make_scorer(dataset)(samples) if name == "mnist" else {}
-
-
 # --- results ------------------------------------------------------------------------
 
 
@@ -189,6 +194,7 @@ def main() -> None:
     samples: dict[str, Images] = {name: {} for name in flags.data}
     for name in flags.data:
         dataset = load_data(name, flags.runs)
+        scorer = make_scorer(dataset) if name == "mnist" else None
         for network in flags.networks:
             rate = flags.rate or RATES[network]
             config = make_config(name, network, rate)
@@ -196,7 +202,7 @@ def main() -> None:
             if flags.seconds != SECONDS or flags.rate:
                 folder /= f"{flags.seconds:g}s-{rate:g}"
             row, images = run(dataset, config, folder, flags.seconds)
-            scores = score(name, dataset, images["samples"])
+            scores = scorer(images["samples"]) if scorer else {}
             results[name][network] = row | {"rate": rate} | scores
             samples[name][network] = images["samples"]
         print(f"\n{name}\n\n{table(results[name])}", flush=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ganjax.state import TrainState
 
 FLAGS = flags.FLAGS
-LATENT_TOOLS = ("walk", "morph", "project", "directions", "truncation")
+LATENT_TOOLS = ("walk", "morph", "project", "directions", "truncation", "mix")
 
 
 def train() -> None:

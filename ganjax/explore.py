@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ganjax import files, latent, metrics, plots, projection
+from ganjax import files, latent, metrics, plots, projection, styles
 from ganjax.data import DataOptions, Dataset
 from ganjax.data.folder import Files
 from ganjax.errors import UserError
@@ -245,4 +245,5 @@ TOOLS: dict[str, Callable[[Trained, Task], None]] = {
     "project": project,
     "directions": directions,
     "truncation": truncation,
+    "mix": styles.write_mix,
 }

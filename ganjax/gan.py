@@ -30,6 +30,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Key, PyTree
 
+from ganjax import axis
 from ganjax.errors import UserError
 from ganjax.images import PixelRange, denormalize, normalize, save_png
 from ganjax.optim import Ema, Optimizer, make_optimizers, value_at
@@ -287,7 +288,7 @@ class Gan(abc.ABC):
 
     def num_devices(self) -> int:
         """Devices along the axis."""
-        return 1 if self.axis_name is None else lax.axis_size(self.axis_name)
+        return axis.num_devices(self.axis_name)
 
     def draw(
         self, sampler: Callable[[jax.Array, int], Array], key: jax.Array, num: int
@@ -296,7 +297,7 @@ class Gan(abc.ABC):
 
         Noise so drawn does not depend on the number of devices.
         """
-        return self.local_rows(sampler(key, num * self.num_devices()), num)
+        return axis.draw(sampler, key, num, self.axis_name)
 
     def gather(self, tree: PyTree) -> PyTree:
         """The rows of all devices, in their order."""
@@ -306,10 +307,7 @@ class Gan(abc.ABC):
 
     def local_rows(self, x: Array, num: int) -> Array:
         """This device's `num` rows."""
-        if self.axis_name is None:
-            return x
-        start = lax.axis_index(self.axis_name) * num
-        return lax.dynamic_slice_in_dim(x, start, num)
+        return axis.local_rows(x, num, self.axis_name)
 
     def local_key(self, key: jax.Array) -> jax.Array:
         """A key for this device: dropout and interpolating penalties depend on it."""

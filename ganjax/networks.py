@@ -36,12 +36,13 @@ def apply_train(
     variables: Variables,
     inputs: Float[Array, "B ..."],
     labels: Labels,
-    dropout: Key[Array, ""] | None = None,
+    rngs: dict[str, Key[Array, ""]],
 ) -> tuple[Array, PyTree]:
     """A module's outputs in training mode, and its new batch statistics.
 
     The arithmetic inside is of `dtype`. Inputs, outputs, batch statistics and the
-    gradients that reach the parameters are float32.
+    gradients that reach the parameters are float32. `rngs` are keys by the name of
+    their use, for modules that have one.
     """
     params = jax.tree.map(lambda p: p.astype(dtype), variables["params"])
     outputs, updated = module.apply(
@@ -49,7 +50,7 @@ def apply_train(
         inputs.astype(dtype),
         train=True,
         labels=labels,
-        rngs=None if dropout is None else {"dropout": dropout},
+        rngs=rngs,
         mutable=["batch_stats"],
     )
     stats = updated.get("batch_stats", variables["batch_stats"])
@@ -73,7 +74,8 @@ def discriminate(
     """
     if labels is not None:
         labels = jnp.tile(labels, len(images) // len(labels))
-    logits, stats = apply_train(module, dtype, variables, images, labels, dropout)
+    rngs = {"dropout": dropout}
+    logits, stats = apply_train(module, dtype, variables, images, labels, rngs)
     if logits.shape != images.shape[:1]:  # [B] with [B, 1] would broadcast to [B, B]
         raise ValueError(
             f"discriminator: expected logits {images.shape[:1]}, got {logits.shape}"

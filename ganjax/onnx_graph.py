@@ -125,6 +125,7 @@ class Graph:
 SAME = {
     "add": "Add",
     "copy": "Identity",
+    "div": "Div",
     "ge": "GreaterOrEqual",
     "logistic": "Sigmoid",
     "lt": "Less",
@@ -132,6 +133,7 @@ SAME = {
     "min": "Min",
     "mul": "Mul",
     "neg": "Neg",
+    "sqrt": "Sqrt",
     "sub": "Sub",
     "tanh": "Tanh",
 }
@@ -205,6 +207,11 @@ def matrix_product(graph: Graph, eqn: Any, x: Value, y: Value) -> Value:
     return graph.add("MatMul", x, y)
 
 
+def reduce_sum(graph: Graph, eqn: Any, x: Value) -> Value:
+    axes = np.array(eqn.params["axes"], np.int64)
+    return graph.add("ReduceSum", x, axes, keepdims=0)
+
+
 def rows(graph: Graph, eqn: Any, table: Value, indices: Value) -> Value:
     """Rows of a table, [n, d] and [B, 1] -> [B, d]; indices have to be in [0, n)."""
     d = eqn.params["dimension_numbers"]
@@ -234,6 +241,7 @@ OTHERS: dict[str, Callable[..., Value]] = {
     "dot_general": matrix_product,
     "erfc": erfc,
     "gather": rows,
+    "reduce_sum": reduce_sum,
     "reshape": reshape,
     "round": round_,
     "select_n": select,

@@ -144,7 +144,8 @@ class Standard(Gan):
     def generate(self, g: Variables, batch: Any, keys: Keys) -> tuple[Images, PyTree]:
         images, labels = self.unpack(batch)
         z = self.draw(self.prior.sample, keys.z, len(images))
-        return apply_train(self.generator, self.dtype, g, z, labels)
+        rngs = {"noise": keys.noise}
+        return apply_train(self.generator, self.dtype, g, z, labels, rngs)
 
     def d_loss(
         self, d: Variables, batch: Any, generated: Images, keys: Keys, step: Array
@@ -274,6 +275,7 @@ class Standard(Gan):
 
         Raises:
           ValueError: labels are missing or unexpected, or images of another shape.
+          UserError: the batch has no whole number of the discriminator's groups.
         """
         images, labels = batch if isinstance(batch, Batch) else (batch, None)
         if (labels is None) == bool(self.num_classes):
@@ -286,6 +288,12 @@ class Standard(Gan):
             raise ValueError(
                 f"batch: expected images [B, {', '.join(map(str, shape))}], got "
                 f"{list(images.shape)}"
+            )
+        group = getattr(self.discriminator, "group", 1)
+        if len(images) % group:
+            raise UserError(
+                f"config.discriminator.group={group}: expected a divisor of the batch "
+                f"of each device, {len(images)}"
             )
         return images, labels
 
