@@ -38,7 +38,7 @@ from ganjax.images import grid
 
 NUM = 10_000  # samples
 SHOWN = 8  # rows and columns of samples in the picture
-SECONDS = 150.0  # of training
+SECONDS = 100.0  # of training
 Row = dict[str, float]
 Images = dict[str, np.ndarray]
 
