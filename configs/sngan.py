@@ -11,13 +11,17 @@ with four times G's learning rate. `:cifar10` is for a GPU: 50,000 steps as in t
 G of 4.3 million parameters, D of 1.1. Quality is not measured.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from ganjax.configs import default
 from ganjax.errors import choose
 
-WIDE = {"channels": (256,) * 4}, {"channels": (128, 128), "blocks": (128, 128)}
-NARROW = {"channels": (32, 32, 16)}, {"channels": (16, 32), "blocks": (32,)}
+Pair = tuple[dict[str, Any], dict[str, Any]]  # options of G and of D
+
+WIDE: Pair = {"channels": (256,) * 4}, {"channels": (128,) * 2, "blocks": (128,) * 2}
+NARROW: Pair = {"channels": (32, 32, 16)}, {"channels": (16, 32), "blocks": (32,)}
 VARIANTS = {"mnist": NARROW, "attention": NARROW, "cifar10": WIDE}
 
 
