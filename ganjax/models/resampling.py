@@ -21,7 +21,7 @@ def upsample(x: Float[Array, "B H W C"]) -> Float[Array, "B 2*H 2*W C"]:
     return x
 
 
-def downsample(x: Float[Array, "B 2*H 2*W C"]) -> Float[Array, "B H W C"]:
+def downsample(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
     """Two pixels become one in each axis, with weights 1, 3, 3, 1 of 8."""
     for axis in (1, 2):
         shape = list(x.shape)
