@@ -18,7 +18,7 @@ from experiments.diffusion import make_sampler
 from experiments.vae import Vae, fit_pixel_table
 from ganjax import metrics
 from ganjax.data import Dataset, batch_indices
-from ganjax.evaluate import load_classifier
+from ganjax.features import load_extractor
 from ganjax.gans.standard import Standard
 from ganjax.images import denormalize, normalize
 from ganjax.metrics.fid import fid, frechet_distance
@@ -117,19 +117,19 @@ class Scorer:
     SUITE = (fid, prdc, parzen)
 
     def __init__(self, dataset: Dataset):
-        self.classifier = load_classifier(dataset)
-        self.real = metrics.extract_real(self.classifier, dataset.train, dataset.test)
+        self.extractor = load_extractor(dataset)
+        self.real = metrics.extract_real(self.extractor, dataset.train, dataset.test)
         self.references = metrics.reference_values(self.real, NUM, self.SUITE)
 
     def score(self, images: np.ndarray) -> dict[str, Any]:
         """Value and reference of each metric by its name."""
-        fake = metrics.extract(self.classifier, images)
+        fake = metrics.extract(self.extractor, images)
         estimates = metrics.score(fake, self.real, self.SUITE)
         return metrics.make_results(estimates, self.references)
 
     def fid(self, images: np.ndarray) -> float:
         """FID to the test images."""
-        fake = metrics.extract(self.classifier, images)
+        fake = metrics.extract(self.extractor, images)
         return frechet_distance(fake.features, self.real.test.features)
 
 

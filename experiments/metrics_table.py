@@ -17,7 +17,7 @@ import numpy as np
 import ganjax
 from ganjax import data, metrics
 from ganjax.data import DataOptions
-from ganjax.evaluate import load_classifier
+from ganjax.features import load_extractor
 from ganjax.metrics.parzen import parzen
 from ganjax.options import build
 
@@ -31,8 +31,8 @@ def main() -> None:
     gan, state, metadata = ganjax.load_run(flags.workdir)
     config, key = metadata["config"], jax.random.key(0)
     dataset = data.load(build(DataOptions, config["data"], "config.data"))
-    classifier = load_classifier(dataset)
-    real = metrics.extract_real(classifier, dataset.train, dataset.test)
+    extractor = load_extractor(dataset)
+    real = metrics.extract_real(extractor, dataset.train, dataset.test)
     rows = np.random.default_rng(0).permutation(real.validation_start)
     untrained = ganjax.init_state(gan, jax.random.key(config["seed"]))
     sets = {
@@ -43,12 +43,12 @@ def main() -> None:
     scores, seconds = {}, {}
     for name, images in sets.items():
         started = time.perf_counter()
-        fake = metrics.extract(classifier, images)
+        fake = metrics.extract(extractor, images)
         scores[name] = metrics.score(fake, real, (*metrics.DIGITS, parzen))
         seconds[name] = time.perf_counter() - started
 
     print(f"step {int(state.step)}, {dataset.describe()}, {flags.num} images each")
-    print(f"features {real.classifier}")
+    print(f"features {real.features}")
     print("| metric | " + " | ".join(sets) + " |")
     print("|---|" + "---:|" * len(sets))
     for metric in scores["real"]:

@@ -23,9 +23,8 @@ import ganjax
 from ganjax import metrics
 from ganjax.config import flatten, to_json
 from ganjax.errors import UserError, choose
-from ganjax.evaluate import load_classifier
+from ganjax.features import load_extractor
 from ganjax.files import write_text
-from ganjax.metrics.classifier import fingerprint
 from ganjax.metrics.fid import frechet_distance
 from ganjax.pretrained import FOLDER, load_pretrained
 from ganjax.run import load_data
@@ -74,13 +73,13 @@ def compare_samples(
     gan: ganjax.Gan, states: dict[str, ganjax.TrainState], dataset: Any
 ) -> list[str]:
     """Lines on samples of several states from the same z: in pixels, and by metrics."""
-    classifier = load_classifier(dataset)
-    real = metrics.extract(classifier, dataset.in_memory().test["images"])
+    extractor = load_extractor(dataset)
+    real = metrics.extract(extractor, dataset.in_memory().test["images"])
     key, labels = jax.random.key(0), gan.condition(NUM)
     images, scores = {}, {}
     for name, state in states.items():
         images[name] = ganjax.sample(gan, state, num=NUM, key=key)
-        fake = metrics.extract(classifier, images[name])
+        fake = metrics.extract(extractor, images[name])
         scores[name] = f"FID {frechet_distance(fake.features, real.features):.4f}"
         if labels is not None:
             right = (fake.digit_logits.argmax(-1) == labels).mean()
@@ -91,7 +90,7 @@ def compare_samples(
         f"- largest difference of a pixel: {difference.max()} of 255 gray levels",
         f"- pixels that differ: {(difference > 0).mean():.3%}",
         *(f"- {name}: {score}" for name, score in scores.items()),
-        f"- features: `{fingerprint(classifier)}`",
+        f"- features: `{extractor.fingerprint}`",
     ]
 
 

@@ -37,9 +37,12 @@ def train() -> None:
 
 def sample() -> None:
     """--mode=sample, of a run or of --pretrained."""
-    from ganjax.run import Wanted, sample_run
+    from ganjax.run import Wanted, real_images, sample_run
 
     out = Path(FLAGS.out or "samples.png").expanduser()
+    if FLAGS.real:
+        real_images(run_folder(), out, FLAGS.num or 64, data_options())
+        return
     wanted = Wanted(FLAGS.caption, FLAGS.labels, FLAGS.scale)
     num, seed = number(FLAGS.labels) or 64, FLAGS.sample_seed
     sample_run(load(), out, num, seed, wanted)
@@ -97,11 +100,16 @@ def latent() -> None:
 def evaluate() -> None:
     """--mode=evaluate, of a run or of --samples."""
     from ganjax import evaluate
+    from ganjax.features import Features
+    from ganjax.options import convert
 
     data = data_options()
+    if FLAGS.features:
+        convert(FLAGS.features, Features, "--features")
     if not FLAGS.samples:
         num, seed = FLAGS.num or 10_000, FLAGS.sample_seed
-        flags = FLAGS.parzen, data, FLAGS.projection
+        override = evaluate.Override(data, FLAGS.features)
+        flags = FLAGS.parzen, override, FLAGS.projection
         evaluate.evaluate_run(run_folder(), num, seed, *flags)
     elif FLAGS.projection:
         raise UserError("--projection: expected a run, got --samples")
@@ -111,7 +119,10 @@ def evaluate() -> None:
         file = Path(FLAGS.samples).expanduser()
         # Not beside the file: its folder may be that of a run with scores of its own.
         workdir = Path(FLAGS.workdir or file.with_name(f"{file.stem}-scores"))
-        evaluate.evaluate_samples(file, workdir.expanduser(), data, FLAGS.parzen)
+        features = FLAGS.features or FLAGS.config.get("features", "auto")
+        evaluate.evaluate_samples(
+            file, workdir.expanduser(), data, FLAGS.parzen, features
+        )
 
 
 def report(*others: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -10,18 +11,20 @@ import numpy as np
 from ganjax import data, files, metrics, plots, sampling
 from ganjax.data.dataset import DataOptions, Dataset
 from ganjax.errors import UserError, printable
+from ganjax.features import comparable, load_extractor, load_real
 from ganjax.gans.standard import Standard
 from ganjax.images import save_png
 from ganjax.metrics.class_kl import class_histogram, histogram_kl
-from ganjax.metrics.classifier import Params
-from ganjax.metrics.fid import fid_train, frechet_distance
+from ganjax.metrics.features import Extractor
+from ganjax.metrics.fid import fid, fid_train, frechet_distance
 from ganjax.metrics.inception_score import classifier_score
+from ganjax.metrics.kid import kid
 from ganjax.metrics.parzen import parzen as parzen_metric
 from ganjax.metrics.projection import Comparison
 from ganjax.metrics.projection import projection as projection_metric
 from ganjax.metrics.stacked import mode_counts, num_modes
-from ganjax.metrics.suite import MIN_IMAGES
-from ganjax.metrics.types import Evaluation
+from ganjax.metrics.suite import MIN_IMAGES, computable
+from ganjax.metrics.types import Evaluation, FeatureSet, RealData
 from ganjax.run import load_data, load_run
 from ganjax.samples import read_samples
 
@@ -29,46 +32,64 @@ NUM_TEST = 10_000  # samples of a file that are compared with the test images
 NUM_TRAIN = 50_000  # samples of a run that are compared with the training images
 
 
+@dataclass(frozen=True)
+class Override:
+    """What to use in place of what a run has in its config."""
+
+    data: DataOptions | None = None  # where its data are
+    features: str | None = None  # of the metrics
+
+
 def evaluate_run(
     workdir: Path,
     num: int,
     seed: int,
     parzen: bool,
-    data_options: DataOptions | None = None,
+    override: Override = Override(),
     projection: bool = False,
 ) -> None:
     """Scores the newest checkpoint: prints a table; writes metrics.json and figures.
 
-    `num` samples are compared with the test images, 50,000 with the training images.
-    `data_options` say where the data are, if not where they were during training;
-    `projection` adds the metric of that name.
+    `num` samples are compared with the test images; by the digit classifier also 50,000
+    with the training images. `projection` adds the metric of that name.
 
     Raises:
-      UserError: no checkpoint, other data than those of the run, or a folder that
-        can't be written to.
+      UserError: no checkpoint, other data than those of the run, features that do not
+        apply to them, or a folder that can't be written to.
     """
     if num < MIN_IMAGES:
         raise UserError(f"--num={num}: expected at least {MIN_IMAGES}")
     gan, state, metadata = load_run(workdir)
     files.make_folder(workdir)  # so that minutes of work can be written down
-    dataset = load_data(metadata, data_options)
+    dataset = load_data(metadata, override.data)
     print(f"step {int(state.step)} of {workdir}")
     evaluation = gan.evaluate(state.g_ema, dataset.in_memory(), num, seed)
     if evaluation is not None:
         write_evaluation(evaluation, workdir)
         return
-    total = max(num, min(NUM_TRAIN, len(dataset.train["images"])))
+    names = override.features, metadata["config"].get("features"), "auto"
+    extractor = load_extractor(dataset, next(name for name in names if name))
+    total = num
+    if not extractor.suffix:
+        total = max(num, min(NUM_TRAIN, len(dataset.train["images"])))
     labels, key = gan.condition(total), jax.random.key(seed)
     images = sampling.sample(gan, state, num=total, key=key, condition=labels)
-    found = None
+    extra = {}
     if projection and isinstance(gan, Standard):
         trained_on = metadata["config"]["num_examples"]
         found = projection_metric(gan, state.g_ema, dataset, trained_on, seed)
-    report((images, labels), num, dataset, workdir, parzen, found)
+        extra["projection"] = found
+    fake = metrics.extract(extractor, images, labels)
+    suite = (parzen_metric,) if parzen else ()
+    report(fake, num, load_real(extractor, dataset), workdir, suite, extra)
 
 
 def evaluate_samples(
-    file: Path, workdir: Path, data_options: DataOptions, parzen: bool
+    file: Path,
+    workdir: Path,
+    data_options: DataOptions,
+    parzen: bool,
+    features: str = "auto",
 ) -> None:
     """Scores an .npz of uint8 NHWC `images`, with or without the `labels` int [N].
 
@@ -84,43 +105,54 @@ def evaluate_samples(
     files.make_folder(workdir)
     print(f"{num} samples of {printable(file)}")
     first = np.argsort(np.arange(num) % -(-num // NUM_TEST), kind="stable")
+    extractor = load_extractor(dataset, features)
+    if extractor.suffix:
+        first = first[:NUM_TEST]
     samples = images[first], None if labels is None else labels[first]
-    report(samples, min(num, NUM_TEST), dataset, workdir, parzen)
+    fake = metrics.extract(extractor, *samples)
+    suite = (parzen_metric,) if parzen else ()
+    num = min(num, NUM_TEST)
+    report(fake, num, load_real(extractor, dataset), workdir, suite, {})
 
 
 def report(
-    samples: tuple[np.ndarray, np.ndarray | None],
+    fake: FeatureSet,
     num: int,
-    dataset: Dataset,
+    real: RealData,
     workdir: Path,
-    parzen: bool,
-    projection: Comparison | None = None,
+    more: metrics.Suite,
+    extra: dict[str, Comparison],
 ) -> None:
     """Prints the table; writes metrics.json, neighbors.png and distances.png.
 
-    `samples` are images and their labels. The first `num` are compared with the test
-    images and, if there are more, all of them with the training images. `projection` is
-    the metric of that name.
+    The first `num` samples are compared with the test images and, if there are more,
+    all of them with the training images. `more` are metrics beside those of the suite,
+    `extra` are values of others beside their references.
     """
-    classifier, dataset = load_classifier(dataset), dataset.in_memory()
-    suite = suite_for(dataset) + ((parzen_metric,) if parzen else ())
-    real = metrics.extract_real(classifier, dataset.train, dataset.test)
-    fake = metrics.extract(classifier, *samples)
+    fake = comparable(fake, real)
+    num = min(num, len(fake))
+    suite, lines = computable(suite_for(real) + more, num, real)
+    print("".join(f"{line}\n" for line in lines), end="")
     estimates = metrics.score(fake[:num], real, suite)
     references = metrics.reference_values(real, num, suite)
     if len(fake) > num:
         estimates.update(fid_train(fake, real))
         references.update(fid_train(real.test, real))
-    if projection:
-        estimates["projection"], references["projection"] = projection
-    found = estimates["memorization"].details
-    figures = {"neighbors.png": plots.neighbors_grid(found, dataset.train["images"])}
-    write_evaluation(Evaluation(estimates, references, figures), workdir)
-    plots.plot_distances(workdir / "distances.png", found)
-    print(
-        f"in {workdir}: metrics.json; neighbors.png, samples each followed by the "
-        "nearest training images; distances.png, their distances"
-    )
+    for name, (value, reference) in extra.items():
+        estimates[name], references[name] = value, reference
+    evaluation = Evaluation(estimates, references, {})
+    written = "metrics.json"
+    if "memorization" in estimates:
+        found = estimates["memorization"].details
+        grid = plots.neighbors_grid(found, real.train.images)
+        evaluation = evaluation._replace(figures={"neighbors.png": grid})
+        plots.plot_distances(workdir / "distances.png", found)
+        written += (
+            "; neighbors.png, samples each followed by the nearest training images; "
+            "distances.png, their distances"
+        )
+    write_evaluation(evaluation, workdir)
+    print(f"in {workdir}: {written}")
 
 
 def write_evaluation(evaluation: Evaluation, workdir: Path) -> None:
@@ -132,53 +164,53 @@ def write_evaluation(evaluation: Evaluation, workdir: Path) -> None:
         save_png(workdir / name, figure, scale=2)
 
 
-def suite_for(dataset: Dataset) -> metrics.Suite:
-    """The metrics of a data set of digits or of stacked digits."""
-    stacked = dataset.train["images"].shape[-1] == 3
+def suite_for(real: RealData) -> metrics.Suite:
+    """The metrics of digits, of stacked digits, or of any images."""
+    if real.suffix:
+        return metrics.IMAGES
+    stacked = real.train.images.shape[-1] == 3
     return metrics.STACKED if stacked else metrics.DIGITS
 
 
-def load_classifier(dataset: Dataset) -> Params:
-    """The digit classifier for a data set, from the cache or trained now.
-
-    Of stacked digits it is trained on the first channel and applied to each.
-
-    Raises:
-      UserError: images that are not of 28x28 pixels, or have not two to ten classes.
-    """
-    images, labels = (dataset.train.get(k, np.zeros(0)) for k in ("images", "labels"))
-    digits = images.dtype == np.uint8 and images.shape[1:3] == (28, 28)
-    if not digits or not 0 < labels.max(initial=0) < 10:
-        raise UserError(
-            f"config.data.name={dataset.identity.name!r}: expected uint8 images of "
-            "28x28 pixels in two to ten classes, which the metrics' classifier needs; "
-            "to train without metrics, pass --config.evaluate_every=0"
-        )
-    train, sha256 = dataset.in_memory().train, dataset.identity.sha256
-    images, labels = train["images"], train["labels"]
-    first = labels if labels.ndim == 1 else labels[:, 0]
-    return metrics.load_classifier(images[..., :1], first, sha256)
-
-
-def make_scorer(dataset: Dataset) -> Callable[[np.ndarray], dict[str, float]]:
+def make_scorer(
+    dataset: Dataset, features: str = "auto"
+) -> Callable[[np.ndarray], dict[str, float]]:
     """`images -> {"fid": ..., "is": ...}`, cheap enough to use during training.
 
-    Of stacked digits, the number of "modes" found instead of "is".
+    The first is what the best checkpoint is chosen by, the lowest. Of stacked digits,
+    the number of "modes" found instead of "is"; of other features, "fid_random" or
+    "kid_random" alone, "kid_random" if the images are too few for the former.
     """
-    classifier, suite = load_classifier(dataset), suite_for(dataset)
+    extractor = load_extractor(dataset, features)
+    if extractor.suffix:
+        return image_scorer(extractor, load_real(extractor, dataset))
     dataset = dataset.in_memory()
-    real = metrics.extract(classifier, dataset.test["images"])
+    real = metrics.extract(extractor, dataset.test["images"])
     data = class_histogram(dataset.train["labels"])
+    stacked = real.images.shape[-1] == 3
 
     def score(images: np.ndarray) -> dict[str, float]:
-        fake = metrics.extract(classifier, images)
+        fake = metrics.extract(extractor, images)
         values = {"fid": frechet_distance(fake.features, real.features)}
-        if suite is metrics.STACKED:
-            values["modes"] = num_modes(mode_counts(fake.logits.argmax(-1)))
+        if stacked:
+            values["modes"] = num_modes(mode_counts(fake.channel_logits.argmax(-1)))
         else:
             values["is"] = float(classifier_score(fake.digit_logits).mean())
             classes = class_histogram(fake.digit_logits.argmax(-1))
             values["class_kl"] = histogram_kl(classes, data)
         return values
+
+    return score
+
+
+def image_scorer(
+    extractor: Extractor, real: RealData
+) -> Callable[[np.ndarray], dict[str, float]]:
+    """The same for any images."""
+
+    def score(images: np.ndarray) -> dict[str, float]:
+        fake = comparable(metrics.extract(extractor, images), real)
+        (metric, *_), _ = computable((fid, kid), len(fake), real)
+        return {name: x.value for name, x in metric(fake, real).items()}
 
     return score

@@ -17,7 +17,7 @@ from ganjax import files, latent, metrics, plots, projection, styles
 from ganjax.data import DataOptions, Dataset
 from ganjax.data.folder import Files
 from ganjax.errors import UserError
-from ganjax.evaluate import load_classifier
+from ganjax.features import load_extractor, load_real
 from ganjax.gans.standard import Standard, require_standard
 from ganjax.images import grid, save_animation
 from ganjax.metrics.prdc import prdc
@@ -220,8 +220,8 @@ def truncation(run: Trained, task: Task) -> None:
     if task.labels is not None:
         raise UserError("--labels: expected none with --tool=truncation")
     dataset = run.dataset(task)
-    classifier = load_classifier(dataset)
-    real = metrics.extract_real(classifier, dataset.train, dataset.test)
+    extractor = load_extractor(dataset)
+    real = load_real(extractor, dataset)
     num, g = task.num or 10_000, run.state.g_ema
     own = run.gan.sample_scale
     unit = dataclasses.replace(run.gan, sample_scale=1.0)
@@ -229,7 +229,7 @@ def truncation(run: Trained, task: Task) -> None:
     results, shown = {}, []
     for scale in sorted({*SCALES, own}):
         images = projection.decode_blocks(unit, g, scale * np.asarray(z), labels)
-        estimates = prdc(metrics.extract(classifier, images, labels), real)
+        estimates = prdc(metrics.extract(extractor, images, labels), real)
         results[f"{scale:g}"] = metrics.make_results(estimates, {})
         shown.append(images[:10])
     text = json.dumps(results, indent=2) + "\n"

@@ -4,7 +4,7 @@ python -m ganjax.main --config configs/mnist.py [--workdir DIR] [--config.FIELD=
 python -m ganjax.main --mode=sample --workdir DIR [--num 64] [--out grid.png]
 python -m ganjax.main --mode=sample --pretrained mnist_best [--num 64] [--out grid.png]
 python -m ganjax.main --mode=latent --tool=walk --workdir DIR [--out walk.mp4]
-python -m ganjax.main --mode=evaluate --workdir DIR [--num 10000] [--parzen]
+python -m ganjax.main --mode=evaluate --workdir DIR [--num 10000] [--features random]
 python -m ganjax.main --mode=report --workdir DIR [DIR ...] [--out report.html]
 python -m ganjax.main --mode=export --workdir DIR [--out FOLDER]
 python -m ganjax.main --mode=summary --config configs/mnist.py
@@ -50,10 +50,16 @@ flags.DEFINE_integer("process_id", None, "Number of this process, from 0.", 0)
 flags.DEFINE_string("caption", None, "What to generate, for GANs that take a sentence.")
 flags.DEFINE_list("labels", None, "Classes of the samples: 7,7,3.")
 flags.DEFINE_float("scale", None, "Scale of z in place of config.sample_scale.", 0.0)
+flags.DEFINE_bool("real", False, "Write training images in place of samples.")
 flags.DEFINE_bool("best", False, "The checkpoint of the lowest FID, in best/.")
 flags.DEFINE_enum("tool", None, LATENT_TOOLS, "What --mode=latent does.")
 flags.DEFINE_string("images", None, "Images to project: .npz, .png, folder.")
 flags.DEFINE_string("samples", None, "Evaluate the images of this .npz instead.")
+flags.DEFINE_string(
+    "features",
+    None,
+    "Of metrics: auto, digits, random or FILE.onnx; default: config.features.",
+)
 flags.DEFINE_bool("parzen", False, "Also compute the Parzen log-likelihood (a minute).")
 flags.DEFINE_bool("projection", False, "Also project images of the data (a minute).")
 flags.DEFINE_integer("sample_seed", 0, "Seed of the sampling noise.", 0, 2**32 - 1)

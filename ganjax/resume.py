@@ -25,6 +25,8 @@ from ganjax.state import TrainState, abstract_state, init_state, real_numbers
 if TYPE_CHECKING:
     from ganjax.train import Run
 
+# What the best checkpoint is chosen by, of those that the features have.
+SCORES = ("fid", "fid_random", "fid_onnx", "kid_random", "kid_onnx")
 # Initialization runs once: without optimization it compiles four times as fast.
 INIT_COMPILER_OPTIONS = {"cpu": {"xla_backend_optimization_level": 0}}
 
@@ -119,18 +121,25 @@ def all_finite(state: TrainState) -> bool:
 
 
 class BestCheckpoint:
-    """Scores samples during training and keeps the state of the lowest FID in best/."""
+    """Scores samples during training and keeps the state of the best score in best/.
 
-    def __init__(self, workdir: Path, dataset: Dataset, state: TrainState):
-        self._score = make_scorer(dataset) if distributed.is_first() else None
+    That is the lowest of the first score, an FID where there are images enough. Other
+    `features` give other numbers, and what they chose is replaced.
+    """
+
+    def __init__(self, workdir: Path, dataset: Dataset, state: TrainState, run: Run):
+        first = distributed.is_first()
+        self._score = make_scorer(dataset, run.features) if first else None
         self._checkpoints = Checkpoints(workdir / "best", max_to_keep=1)
-        self._lowest = math.inf
+        self._best: dict[str, float] = {}
         if int(state.step) == 0:
             self._checkpoints.delete_after(0)  # left over from a deleted run
         elif self._checkpoints.latest is not None:
             try:
                 self._checkpoints.restore(state)
-                self._lowest = self._checkpoints.metadata().get("fid", math.inf)
+                saved = self._checkpoints.metadata()
+                if saved["config"].get("features", "auto") == run.features:
+                    self._best = {k: saved[k] for k in SCORES if k in saved}
             except DamagedError:
                 self._checkpoints.set_aside("the best of later steps will be kept")
 
@@ -139,10 +148,11 @@ class BestCheckpoint:
     ) -> dict[str, float]:
         """The scores of samples of this state, which is saved if it is the best."""
         scores = distributed.from_first(self._score(samples) if self._score else None)
-        if scores["fid"] < self._lowest:
-            self._lowest = scores["fid"]
+        name = next(name for name in scores if name in SCORES)
+        if scores[name] < self._best.get(name, math.inf):
+            self._best = {name: scores[name]}
             self._checkpoints.delete_after(int(state.step))  # Orbax keeps the newest
-            save(self._checkpoints, state, metadata | {"fid": self._lowest})
+            save(self._checkpoints, state, metadata | self._best)
         return scores
 
     def close(self) -> None:

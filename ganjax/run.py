@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import PyTree
 
 from ganjax import data, sampling
@@ -87,6 +88,24 @@ class Wanted:
             return gan
         gan = require_standard(gan, f"--scale={self.scale}")
         return replace(gan, sample_scale=convert(self.scale, NonNegative, "--scale"))
+
+
+def real_images(
+    workdir: Path, out: Path, num: int, options: DataOptions | None = None
+) -> None:
+    """Writes `num` evenly spaced training images of a run, as if they were samples.
+
+    Raises:
+      UserError: data without so many images, or `out` can't be written.
+    """
+    gan, _, metadata = load_run(workdir)
+    dataset = load_data(metadata, options)
+    images = dataset.train.get("images", ())
+    if num > len(images):
+        raise UserError(f"--num={num}: expected at most {len(images)} images")
+    rows = np.arange(num) * len(images) // num
+    sampling.save(gan, out, images[rows])
+    print(f"training images of {dataset.identity.name} in {out}")
 
 
 def sample_run(

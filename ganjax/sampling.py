@@ -116,16 +116,31 @@ def export(gan: Gan, state: TrainState, out: Path, request: Request) -> None:
     Raises:
       UserError: `out` can't be written, or has an unknown suffix.
     """
-    if out.suffix not in (".png", ".npz", ""):
-        raise UserError(f"--out={out}: expected FILE.png, FILE.npz or a folder")
+    check_suffix(out)
     num, condition, grid = request.num, request.condition, out.suffix == ".png"
     if condition is None:
         condition = gan.condition(num, grid, request.dataset)
     if condition is not None:  # a grid may have fewer
         num = len(jax.tree.leaves(condition)[0])
     samples = sample(gan, state, num=num, key=request.key, condition=condition)
+    save(gan, out, samples, condition)
+
+
+def check_suffix(out: Path) -> None:
+    """Checks that `save` knows the kind of file; a UserError if not."""
+    if out.suffix not in (".png", ".npz", ""):
+        raise UserError(f"--out={out}: expected FILE.png, FILE.npz or a folder")
+
+
+def save(gan: Gan, out: Path, samples: PyTree, condition: PyTree = None) -> None:
+    """Writes samples, or examples like them, as `export` does.
+
+    Raises:
+      UserError: `out` can't be written, or has an unknown suffix.
+    """
+    check_suffix(out)
     try:
-        if grid:
+        if out.suffix == ".png":
             save_png(out, gan.image(samples, condition), scale=2)
         elif out.suffix == ".npz":
             arrays: dict[str, Any] = gan.arrays(samples, condition)

@@ -19,6 +19,7 @@ from ganjax.checkpoint import Checkpoints
 from ganjax.config import to_json
 from ganjax.distributed import StopSignal, is_first
 from ganjax.errors import UserError
+from ganjax.features import Features
 from ganjax.files import errors_explained, lock_folder, make_folder, write_text
 from ganjax.gan import Batch, Gan
 from ganjax.gans import make_gan
@@ -52,6 +53,7 @@ class Run:
     max_to_keep: PositiveInt = 2  # newest checkpoints that are kept
     evaluate_every: Count = 0  # scores; the checkpoint of the lowest FID is in best/
     evaluate_num: Annotated[int, Range(20, 2**20)] = 10_000  # samples of an evaluation
+    features: Features = "auto"  # of scores: see ganjax/features.py
     # What to do when a loss, a gradient or a parameter is not finite: stop, or go back
     # to the last checkpoint and train on with other noise, `max_rollbacks` times.
     on_divergence: Literal["stop", "rollback"] = "stop"
@@ -127,7 +129,7 @@ def train(
     if is_first():
         write_text(workdir / "config.json", json.dumps(metadata, indent=2) + "\n")
     step = int(state.step)
-    best = BestCheckpoint(workdir, dataset, state) if run.evaluate_every else None
+    best = BestCheckpoint(workdir, dataset, state, run) if run.evaluate_every else None
 
     chunk = run.steps_per_call or parallel.steps_per_call(gan)
     make_chunk: Any = parallel.make_train_chunk

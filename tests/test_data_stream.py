@@ -7,7 +7,7 @@ import pytest
 from helpers import ROOT, assert_identical, run_python, smallest_config
 
 import ganjax
-from ganjax import data, evaluate, stream, train
+from ganjax import data, features, stream, train
 from ganjax.data import Records
 
 NUM = 90
@@ -201,12 +201,12 @@ def test_evaluation_reads_evenly_spaced_examples(arrays):
 
 def test_the_classifier_of_records_is_that_of_the_images(arrays, monkeypatch):
     given = []
-    monkeypatch.setattr(evaluate.metrics, "load_classifier", lambda *x: given.append(x))
+    monkeypatch.setattr(features.metrics, "load_classifier", lambda *x: given.append(x))
     for images in (arrays[0], Source(arrays[0]).records):
-        evaluate.load_classifier(make_data(images, arrays[1]))
+        features.load_classifier(make_data(images, arrays[1]))
     for a, b in zip(*given, strict=True):
         np.testing.assert_array_equal(a, b)
     large = Records((10**7, 64, 64, 3), np.dtype(np.uint8), None)  # reads nothing
     dataset = dataclasses.replace(make_data(*arrays), train={"images": large})
     with pytest.raises(ganjax.UserError, match="expected uint8 images of 28x28"):
-        evaluate.load_classifier(dataset)
+        features.load_classifier(dataset)

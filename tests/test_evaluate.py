@@ -13,8 +13,9 @@ from PIL import Image
 import ganjax
 from ganjax import data, evaluate, explore, metrics, resume, train, writers
 from ganjax.data import DataOptions
+from ganjax.features import load_extractor
 from ganjax.metrics import nearest_neighbors, projection
-from ganjax.metrics.classifier import Recipe, train_classifier
+from ganjax.metrics.classifier import Recipe, digit_extractor, train_classifier
 from ganjax.metrics.prdc import prdc
 from ganjax.projection import Search
 from ganjax.run import load_run, sample_run
@@ -36,7 +37,8 @@ def quick_classifier(mnist):
 
 @pytest.fixture(scope="module")
 def real(quick_classifier, mnist):
-    return metrics.extract_real(quick_classifier, mnist.train, mnist.test)
+    extractor = digit_extractor(quick_classifier)
+    return metrics.extract_real(extractor, mnist.train, mnist.test)
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +102,7 @@ def test_truncation_trades_precision_for_recall(
     assert list(results) == ["0", "0.5", "0.8"]
     gan, state, _ = ganjax.load_run(folder)
     samples = ganjax.sample(gan, state, num=60, key=jax.random.key(0))
-    wanted = prdc(metrics.extract(quick_classifier, samples), real)
+    wanted = prdc(metrics.extract(digit_extractor(quick_classifier), samples), real)
     assert set(results["0.8"]) == set(wanted)
     for name, estimate in wanted.items():
         got = results["0.8"][name]
@@ -122,7 +124,7 @@ def test_best_checkpoint_survives_a_crash(config, tmp_path, monkeypatch):
     def score(images):
         return {"fid": next(fids), "is": 1.0}
 
-    monkeypatch.setattr(resume, "make_scorer", lambda dataset: score)
+    monkeypatch.setattr(resume, "make_scorer", lambda *args: score)
     c = config(num_steps=8, evaluate_every=2, checkpoint_every=4, evaluate_num=20)
 
     def crash(self, step):
@@ -302,6 +304,8 @@ def test_classes_must_be_those_of_the_data(config, tmp_path):
 
 
 def test_only_digits_have_a_classifier(mnist):
+    """Without one, images get other features, and all else is refused."""
+
     def with_train(**arrays):
         return dataclasses.replace(mnist, train=arrays)
 
@@ -315,7 +319,13 @@ def test_only_digits_have_a_classifier(mnist):
         with_train(points=np.zeros((30, 2), np.float32)),
     ):
         with pytest.raises(ganjax.UserError, match=wanted):
-            evaluate.make_scorer(dataset)
+            evaluate.make_scorer(dataset, "digits")
+        if "images" in dataset.train:
+            assert load_extractor(dataset).fingerprint.startswith("random ")
+        else:
+            message = "expected uint8 images of 8x8 pixels or more.*evaluate_every=0"
+            with pytest.raises(ganjax.UserError, match=message):
+                evaluate.make_scorer(dataset)
 
 
 def test_stacked_digits_are_scored_during_training(options):

@@ -8,7 +8,7 @@ import pytest
 
 from ganjax import metrics
 from ganjax.metrics import reference
-from ganjax.metrics.classifier import Recipe, fingerprint, train_classifier
+from ganjax.metrics.classifier import Recipe, digit_extractor, train_classifier
 from ganjax.metrics.fid import fid, frechet_distance
 from ganjax.metrics.nearest_neighbors import nearest_neighbors
 from ganjax.metrics.parzen import parzen
@@ -41,14 +41,15 @@ def digits(mnist):
 
 
 @pytest.fixture(scope="module")
-def classifier(digits):
+def extractor(digits):
     recipe = Recipe(images_seen=30_000)  # a tenth of the real budget
-    return train_classifier(digits[0]["images"], digits[0]["labels"], recipe=recipe)
+    images, labels = digits[0]["images"], digits[0]["labels"]
+    return digit_extractor(train_classifier(images, labels, recipe=recipe))
 
 
 @pytest.fixture(scope="module")
-def real(classifier, digits):
-    return metrics.extract_real(classifier, *digits)
+def real(extractor, digits):
+    return metrics.extract_real(extractor, *digits)
 
 
 @pytest.fixture(autouse=True)
@@ -64,9 +65,9 @@ def evaluate(fake, real, suite=metrics.DIGITS):
     return metrics.make_results(estimates, references)
 
 
-def test_suite_separates_digits_from_noise(real, classifier, monkeypatch):
+def test_suite_separates_digits_from_noise(real, extractor, monkeypatch):
     images, labels = real.train.images[:600], real.train.labels[:600]
-    fake = metrics.extract(classifier, images, labels)
+    fake = metrics.extract(extractor, images, labels)
     good = evaluate(fake, real, (*metrics.DIGITS, parzen))
     assert set(good) == DIGIT_KEYS | {"label_accuracy", "parzen_ll"}
     for name in ("fid", "precision", "recall", "density", "coverage", "is"):
@@ -81,7 +82,7 @@ def test_suite_separates_digits_from_noise(real, classifier, monkeypatch):
     value = log_likelihood["value"]
     assert value == pytest.approx(log_likelihood["reference"], abs=20)
     assert log_likelihood["features"] == "pixels"
-    assert good["fid"]["features"] == fingerprint(classifier)
+    assert good["fid"]["features"] == extractor.fingerprint
     assert (good["fid"]["n_fake"], good["fid"]["n_real"]) == (600, 1000)
     expected = frechet_distance(fake.features, real.test.features)
     assert good["fid"]["value"] == pytest.approx(expected, rel=1e-6)
@@ -91,7 +92,7 @@ def test_suite_separates_digits_from_noise(real, classifier, monkeypatch):
 
     monkeypatch.delattr(reference, "_measure")  # cached by now
     noise = np.random.default_rng(0).integers(0, 256, images.shape, np.uint8)
-    bad = evaluate(metrics.extract(classifier, noise), real)
+    bad = evaluate(metrics.extract(extractor, noise), real)
     assert set(bad) == DIGIT_KEYS
     assert bad["fid"]["reference"] == good["fid"]["reference"]
     assert bad["fid"]["value"] > 20 * bad["fid"]["reference"] > 0
@@ -103,19 +104,19 @@ def test_suite_separates_digits_from_noise(real, classifier, monkeypatch):
     assert f"| {bad['fid']['value']:.4g} |" in metrics.table(bad)
 
 
-def test_data_without_labels(digits, classifier):
+def test_data_without_labels(digits, extractor):
     train, test = ({"images": arrays["images"]} for arrays in digits)
-    unlabeled = metrics.extract_real(classifier, train, test)
+    unlabeled = metrics.extract_real(extractor, train, test)
     result = evaluate(unlabeled.train[:100], unlabeled)
     assert set(result) == DIGIT_KEYS
     assert result["class_kl"]["reference"] == pytest.approx(9 / 200, abs=0.05)
-    fake = metrics.extract(classifier, train["images"][:100], np.zeros(100, int))
+    fake = metrics.extract(extractor, train["images"][:100], np.zeros(100, int))
     accuracy = evaluate(fake, unlabeled)["label_accuracy"]
     assert 0 < accuracy["value"] < 0.3  # about 10% are zeros
     assert np.isnan(accuracy["reference"]) and accuracy["n_reference"] == 0
 
 
-def test_stacked_digits(digits, classifier, real):
+def test_stacked_digits(digits, extractor, real):
     rng = np.random.default_rng(5)
 
     def stack(arrays, n):
@@ -126,8 +127,8 @@ def test_stacked_digits(digits, classifier, real):
     train, _ = stack(digits[0], 600)
     test, _ = stack(digits[1], 300)
     generated, labels = stack(digits[0], 500)
-    stacked = metrics.extract_real(classifier, train, test)
-    fake = metrics.extract(classifier, generated["images"])
+    stacked = metrics.extract_real(extractor, train, test)
+    fake = metrics.extract(extractor, generated["images"])
     result = evaluate(fake, stacked, metrics.STACKED)
     assert set(result) == DIGIT_KEYS - {"is", "class_kl"} | {"modes", "modes_kl"}
     # The same of the true labels.

@@ -55,7 +55,7 @@ def test_a_damaged_checkpoint_costs_steps_but_changes_nothing(
     def score(images):
         return {"fid": next(fids), "is": 1.0}
 
-    monkeypatch.setattr(resume, "make_scorer", lambda dataset: score)
+    monkeypatch.setattr(resume, "make_scorer", lambda *args: score)
     evaluated = {"evaluate_every": 8, "evaluate_num": 20}
     whole = train.train_and_evaluate(config(num_steps=32), tmp_path / "whole")
     workdir = tmp_path / "run"
@@ -365,14 +365,12 @@ def test_a_folder_of_color_images_trains_by_class(config, tmp_path, capsys):
     (tmp_path / "faces").rename(tmp_path / "moved")
 
     def score(where=None):
-        evaluate.evaluate_run(
-            tmp_path / "run", 50, seed=0, parzen=False, data_options=where
-        )
+        override = evaluate.Override(where)
+        evaluate.evaluate_run(tmp_path / "run", 50, 0, parzen=False, override=override)
 
     with pytest.raises(ganjax.UserError, match="faces"):
         score()
     overrides["data__manual_dir"] = str(tmp_path / "moved")
-    with pytest.raises(
-        ganjax.UserError, match="image_folder.*expected uint8 images of 28x28"
-    ):
+    wanted = "image_folder.*expected 40 images or more.*got 30"
+    with pytest.raises(ganjax.UserError, match=wanted):
         score(build(DataOptions, config(**overrides).data))

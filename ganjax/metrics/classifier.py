@@ -1,14 +1,8 @@
-"""The digit classifier, whose features replace those of Inception on MNIST.
-
-A metric on learned features depends on the features: every result carries the
-`fingerprint` of its classifier. Results of two classifiers must not be compared
-(arXiv:1801.01973 shows this for Inception).
-"""
+"""The digit classifier, whose features replace those of Inception on MNIST."""
 
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,8 +15,9 @@ import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from ganjax import files
-from ganjax.metrics.pairwise import blocks
-from ganjax.metrics.types import FeatureSet, RealData
+from ganjax.metrics import features
+from ganjax.metrics.features import Extractor
+from ganjax.metrics.types import FeatureSet
 
 Params = dict[str, Any]
 
@@ -80,6 +75,12 @@ class Classifier(nn.Module):
         return features, nn.Dense(NUM_CLASSES)(features)
 
 
+def digit_extractor(classifier: Params, batch_size: int = 1000) -> Extractor:
+    """The activations before the logits, of all channels side by side."""
+    apply, name = partial(_apply, classifier), fingerprint(classifier)
+    return Extractor(apply, name, size=(28, 28), batch_size=batch_size)
+
+
 def extract(
     classifier: Params,
     images: npt.ArrayLike,
@@ -91,30 +92,7 @@ def extract(
     Raises:
       ValueError: images of another type or shape, or not as many labels.
     """
-    x, y = np.asarray(images), None if labels is None else np.asarray(labels)
-    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[1:3] != (28, 28) or not len(x):
-        raise ValueError(
-            f"images: expected uint8 [N, 28, 28, C], got {x.dtype} {list(x.shape)}"
-        )
-    if y is not None and y.shape[:1] != x.shape[:1]:
-        raise ValueError(f"labels: expected {len(x)}, got {list(y.shape)}")
-    outputs = [_apply(classifier, block) for _, block in blocks(x, batch_size)]
-    features, logits = (
-        np.concatenate([np.asarray(part) for part in parts])[: len(x)]
-        for parts in zip(*outputs, strict=True)
-    )
-    return FeatureSet(x, features, logits, y)
-
-
-def extract_real(
-    classifier: Params,
-    train: Mapping[str, npt.ArrayLike],
-    test: Mapping[str, npt.ArrayLike],
-) -> RealData:
-    """Feature sets of training and test arrays: `images` and, where known, `labels`."""
-    train_set = extract(classifier, train["images"], train.get("labels"))
-    test_set = extract(classifier, test["images"], test.get("labels"))
-    return RealData(train_set, test_set, fingerprint(classifier))
+    return features.extract(digit_extractor(classifier, batch_size), images, labels)
 
 
 def train_classifier(

@@ -15,7 +15,7 @@ def inception_score(fake: FeatureSet, real: RealData) -> dict[str, Estimate]:
     scores = classifier_score(fake.digit_logits, SPLITS)
     value, error = float(scores.mean()), float(scores.std(ddof=1) / np.sqrt(SPLITS))
     low, high = value - T_9 * error, value + T_9 * error
-    return {"is": Estimate(value, low, high, len(fake), 0, PROTOCOL, real.classifier)}
+    return {"is": Estimate(value, low, high, len(fake), 0, PROTOCOL, real.features)}
 
 
 def classifier_score(

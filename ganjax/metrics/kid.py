@@ -13,14 +13,16 @@ SUBSETS = 100
 
 
 def kid(fake: FeatureSet, real: RealData) -> dict[str, Estimate]:
-    """KID to the test images."""
-    n, m = len(fake), len(real.test)
+    """KID to the test images, named as in fid.py."""
+    n, m = len(fake), len(real.compared)
     size = subset_size(n, m)
-    distances = kernel_distances(fake.features, real.test.features)
+    distances = kernel_distances(fake.features, real.compared.features)
     low, high = kernel_interval(distances, size, min(n, m))
     protocol = f"KID, {SUBSETS} subsets of {size}; ci: subsampling, fakes and reals"
+    protocol += real.against
     value = float(distances.mean())
-    return {"kid": Estimate(value, low, high, n, m, protocol, real.classifier)}
+    estimate = Estimate(value, low, high, n, m, protocol, real.features)
+    return {f"kid{real.suffix}": estimate}
 
 
 def squared_mmd(fake: npt.ArrayLike, real: npt.ArrayLike) -> float:

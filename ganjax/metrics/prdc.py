@@ -37,15 +37,14 @@ class Terms(NamedTuple):
 
 def prdc(fake: FeatureSet, real: RealData) -> dict[str, Estimate]:
     """Precision, recall, density and coverage with the test images as reals."""
-    n, m = len(fake), len(real.test)
-    estimates = {}
-    for name, terms in prdc_terms(fake.features, real.test.features)._asdict().items():
+    n, m, estimates = len(fake), len(real.compared), {}
+    found = prdc_terms(fake.features, real.compared.features)
+    for name, terms in found._asdict().items():
         value, error = float(terms.mean()), float(terms.std() / np.sqrt(len(terms)))
         largest = np.inf if name == "density" else 1.0
         low, high = normal_interval(value, error, low=0.0, high=largest)
-        estimates[name] = Estimate(
-            value, low, high, n, m, PROTOCOLS[name], real.classifier
-        )
+        protocol = PROTOCOLS[name] + real.against
+        estimates[name] = Estimate(value, low, high, n, m, protocol, real.features)
     return estimates
 
 

@@ -25,7 +25,8 @@ def reference_values(
 
     These are random training images, without those for validation; for
     `nearest_neighbors` they are the odd test images, since a training image is its own
-    nearest neighbor. Cached by metric, data, classifier and `num`.
+    nearest neighbor. Of halved data they are the other half. Cached by metric, data,
+    features and `num`.
     """
     folder, key = files.cache_folder(), _key(real, num)
     values: dict[str, Estimate] = {}
@@ -66,13 +67,16 @@ def _checksum(rows: Mapping[str, Any]) -> int:
 def _measure(metric: Metric, real: RealData, num: int) -> dict[str, Estimate]:
     order = np.random.default_rng(0).permutation(real.validation_start)
     sample: FeatureSet = real.train[order[:num]]
+    if real.halves:
+        sample = real.halves.reference[:num]
     if metric is nearest_neighbors:
         sample = real.test[1::2]  # the metric compares with the others
     return {k: e._replace(details=None) for k, e in metric(sample, real).items()}
 
 
 def _key(real: RealData, num: int) -> str:
-    digest = hashlib.sha256(json.dumps([VERSION, real.classifier, num]).encode())
+    identity = [VERSION, real.features + real.against, num]
+    digest = hashlib.sha256(json.dumps(identity).encode())
     for part in (real.train, real.test):
         for array in (part.images, part.labels):
             if array is not None:

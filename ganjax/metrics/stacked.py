@@ -20,12 +20,12 @@ PROTOCOLS = {
 
 def modes(fake: FeatureSet, real: RealData) -> dict[str, Estimate]:
     """Number of modes, and the KL of their histogram to the uniform distribution."""
-    n, counts = len(fake), mode_counts(fake.logits.argmax(-1))
+    n, counts = len(fake), mode_counts(fake.channel_logits.argmax(-1))
     estimates = {}
     for name, statistic in (("modes", num_modes), ("modes_kl", uniform_kl)):
         value, (low, high) = statistic(counts), count_interval(counts, statistic)
         protocol = PROTOCOLS[name]
-        estimates[name] = Estimate(value, low, high, n, 0, protocol, real.classifier)
+        estimates[name] = Estimate(value, low, high, n, 0, protocol, real.features)
     return estimates
 
 

@@ -9,6 +9,7 @@ from ganjax.metrics.inception_score import inception_score
 from ganjax.metrics.kid import kid
 from ganjax.metrics.nearest_neighbors import nearest_neighbors
 from ganjax.metrics.prdc import prdc
+from ganjax.metrics.sliced_wasserstein import sliced_wasserstein
 from ganjax.metrics.stacked import modes
 from ganjax.metrics.types import Estimate, FeatureSet, RealData, Suite
 
@@ -16,7 +17,26 @@ Results = dict[str, dict[str, Any]]
 
 DIGITS: Suite = (fid, kid, prdc, inception_score, class_kl, nearest_neighbors)
 STACKED: Suite = (fid, kid, prdc, modes, nearest_neighbors)
+IMAGES: Suite = (fid, kid, prdc, sliced_wasserstein, nearest_neighbors)
 MIN_IMAGES = 20  # of each kind: what the intervals need
+
+
+def computable(suite: Suite, num: int, real: RealData) -> tuple[Suite, list[str]]:
+    """The metrics that so many images determine, and a line about each other one."""
+    dimensions, least = real.train.features.shape[1], min(num, len(real.compared))
+    lines = {}
+    if least <= dimensions:
+        lines[fid] = (
+            f"fid{real.suffix}: not computed, since {least} images do not determine "
+            f"the covariance of {dimensions} features: see kid{real.suffix}"
+        )
+    if len(real.test) < MIN_IMAGES:
+        lines[nearest_neighbors] = (
+            f"memorization: not computed, since {len(real.test)} test images are too "
+            f"few to compare with: expected {MIN_IMAGES}"
+        )
+    kept = tuple(metric for metric in suite if metric not in lines)
+    return kept, [line for metric, line in lines.items() if metric in suite]
 
 
 def score(
@@ -27,10 +47,10 @@ def score(
     Raises:
       ValueError: fewer than 20 images of a kind, or different numbers of channels.
     """
-    smallest = min(len(fake), len(real.train), len(real.test))
+    smallest = min(len(fake), len(real.train), len(real.compared))
     if smallest < MIN_IMAGES:
         raise ValueError(f"images: expected {MIN_IMAGES} or more, got {smallest}")
-    channels = {x.logits.shape[1] for x in (fake, real.train, real.test)}
+    channels = {x.images.shape[-1] for x in (fake, real.train, real.test)}
     if len(channels) > 1:
         raise ValueError(f"images: expected equal channels, got {sorted(channels)}")
     estimates: dict[str, Estimate] = {}

@@ -15,8 +15,9 @@ from PIL import Image
 
 from ganjax.data import Dataset
 from ganjax.images import shrink_pixels
-from ganjax.metrics.classifier import extract, extract_real, load_classifier
+from ganjax.metrics.classifier import digit_extractor, load_classifier
 from ganjax.metrics.estimates import mean_estimate
+from ganjax.metrics.features import extract, extract_real
 from ganjax.metrics.fid import fid
 from ganjax.metrics.sharpness import sharpness
 from ganjax.metrics.types import Estimate, Evaluation
@@ -70,7 +71,8 @@ def make_score(
     if digits:
         labels, sha256 = dataset.train["labels"], dataset.identity.sha256
         classifier = load_classifier(dataset.train["images"], labels, sha256)
-        real = extract_real(classifier, dataset.train, dataset.test)
+        extractor = digit_extractor(classifier)
+        real = extract_real(extractor, dataset.train, dataset.test)
 
     def score(images: Images) -> dict[str, Estimate]:
         scores = {
@@ -81,7 +83,7 @@ def make_score(
                 ssim(images, truth), f"mean of images; {CI}", len(truth)
             ),
         }
-        return scores | (fid(extract(classifier, images), real) if digits else {})
+        return scores | (fid(extract(extractor, images), real) if digits else {})
 
     return score
 

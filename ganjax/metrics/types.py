@@ -9,19 +9,19 @@ from jaxtyping import Float32, Int, UInt8
 
 Images = UInt8[np.ndarray, "num height width channels"]
 Features = Float32[np.ndarray, "num features"]
-Logits = Float32[np.ndarray, "num channels 10"]
+Logits = Float32[np.ndarray, "num channels 10"]  # of a digit classifier
 Labels = Int[np.ndarray, "num ..."]
 
-PIXELS = "pixels"  # the `features` of metrics that need no classifier
+PIXELS = "pixels"  # the `features` of metrics that need no features
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureSet:
-    """Images with what the digit classifier computes from them (see features.py)."""
+    """Images with what an extractor computes from them (see features.py)."""
 
     images: Images
-    features: Features  # of all channels, side by side
-    logits: Logits  # of each channel
+    features: Features
+    logits: Logits | None  # of each channel, if the extractor is a digit classifier
     labels: Labels | None = None  # the classes the images have or were generated for
 
     def __len__(self) -> int:
@@ -29,17 +29,32 @@ class FeatureSet:
 
     def __getitem__(self, rows: slice | np.ndarray) -> "FeatureSet":
         """The same of some of the images, by a slice or int [K]."""
-        labels = None if self.labels is None else self.labels[rows]
-        return FeatureSet(
-            self.images[rows], self.features[rows], self.logits[rows], labels
+        logits, labels = (
+            None if x is None else x[rows] for x in (self.logits, self.labels)
         )
+        return FeatureSet(self.images[rows], self.features[rows], logits, labels)
 
     @property
     def digit_logits(self) -> np.ndarray:
         """float32 [N, 10]. Raises ValueError for images of more than one channel."""
-        if self.logits.shape[1] != 1:
-            raise ValueError(f"logits={self.logits.shape}: expected [N, 1, 10]")
-        return self.logits[:, 0]
+        logits = self.channel_logits
+        if logits.shape[1] != 1:
+            raise ValueError(f"logits={logits.shape}: expected [N, 1, 10]")
+        return logits[:, 0]
+
+    @property
+    def channel_logits(self) -> np.ndarray:
+        """float32 [N, C, 10]. Raises ValueError where no classifier computed them."""
+        if self.logits is None:
+            raise ValueError("logits=None: expected features of the digit classifier")
+        return self.logits
+
+
+class Halves(NamedTuple):
+    """Random halves of all real images, training and test images together."""
+
+    compared: FeatureSet  # what generated images are compared with
+    reference: FeatureSet  # what is compared in place of generated images
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +63,19 @@ class RealData:
 
     train: FeatureSet
     test: FeatureSet
-    classifier: str  # fingerprint of the classifier
+    features: str  # fingerprint of the extractor
+    suffix: str = ""  # of the names of FID and KID
+    halves: Halves | None = None  # where the test images are too few
+
+    @property
+    def compared(self) -> FeatureSet:
+        """What the distribution of generated images is compared with."""
+        return self.halves.compared if self.halves else self.test
+
+    @property
+    def against(self) -> str:
+        """What a protocol says about it; "" for the test images."""
+        return "; reals: half of train and test" if self.halves else ""
 
     @property
     def validation_start(self) -> int:
@@ -65,7 +92,7 @@ class Estimate(NamedTuple):
     n_fake: int
     n_real: int  # 0 for a metric of generated images alone
     protocol: str  # the variant, and what the interval treats as random
-    features: str  # fingerprint of the classifier, or `PIXELS`
+    features: str  # fingerprint of the extractor, or `PIXELS`
     details: Any = None  # by-products, for figures
 
 

@@ -40,6 +40,7 @@ TITLES = {
     "d_loss": "loss of D",
     "distance": "critic's Wasserstein distance, up to a factor",
     "fid": "FID during training",
+    "fid_random": "FID of random features during training",
     "g_grad_norm": "norm of G's gradient",
     "g_loss": "loss of G",
     "images_per_second": "images per second",

@@ -1,0 +1,238 @@
+"""Do scores without a trained network rank generators as the digit classifier does?
+
+Command: python -m experiments.feature_scores [--runs runs]
+
+Two tests of the FID of random features and of the sliced Wasserstein distance (SWD), on
+MNIST, where the FID of the digit classifier is known. Agreement: Spearman's correlation
+with that FID over 32 generators, eight configs after 100, 200, 400 and 800 steps, 2,000
+samples each, seed 0. Monotony: 2,000 training images that are blurred, noisy, without
+some classes, or only a few of them repeated, at five strengths each, and samples of
+which a fraction are training images. Everything is compared with the test images.
+
+The random network was chosen among DESIGNS by the first test and has to pass the second
+one. A run that is done is not repeated. Writes feature_scores.json and .png.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+from scipy import ndimage, stats
+
+import ganjax
+from experiments import common
+from ganjax import data, files, metrics
+from ganjax.data import DataOptions, Dataset
+from ganjax.features import load_extractor
+from ganjax.metrics.fid import frechet_distance
+from ganjax.metrics.kid import kid
+from ganjax.metrics.nearest_neighbors import nearest_neighbors
+from ganjax.metrics.prdc import prdc
+from ganjax.metrics.random_features import DESIGN, random_extractor
+from ganjax.metrics.sliced_wasserstein import sliced_wasserstein
+
+Images = np.ndarray  # uint8 [N, 28, 28, 1]
+CONFIGS = (
+    *("mnist", "conditional", "cnn", "goodfellow2014", "mlp_l1"),
+    *("loss:hinge", "loss:lsgan", "loss:non_saturating"),
+)
+STEPS = (100, 200, 400, 800)
+NUM = 2000  # images of a set
+DESIGNS = {
+    "chosen": DESIGN,
+    "mean alone": DESIGN._replace(spread=False),
+    "narrow": DESIGN._replace(widths=(8, 16, 32)),
+    "wide": DESIGN._replace(widths=(32, 64, 128)),
+    "last stage in 2x2 cells": DESIGN._replace(cells=2),
+    "resized to 32x32": DESIGN._replace(size=32),
+    "resized to 64x64": DESIGN._replace(size=64),
+}
+
+
+# --- images -------------------------------------------------------------------------
+
+
+def checkpoint_samples(runs: Path, name: str) -> dict[str, Images]:
+    """Samples of a config by "name steps"."""
+    samples, folder = {}, runs / "feature_scores" / name.replace(":", "-")
+    for steps in STEPS:
+        file = folder / f"{steps}.npz"
+        if not file.exists():
+            config = ganjax.load_config(name, {**common.QUIET, "num_steps": steps})
+            gan, state = ganjax.make_gan(config), common.train(config, folder)
+            images = ganjax.sample(gan, state, num=NUM, key=jax.random.key(0))
+            files.write_file(file, lambda f, x=images: np.savez_compressed(f, images=x))
+        with np.load(file) as arrays:
+            samples[f"{name} {steps}"] = arrays["images"]
+    return samples
+
+
+def blurred(images: Images, sigma: float) -> Images:
+    """A Gaussian filter."""
+    smooth = ndimage.gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0))
+    return np.round(smooth).astype(np.uint8)
+
+
+def noisy(images: Images, sigma: float) -> Images:
+    """Gaussian noise in gray levels, clipped."""
+    noise = np.random.default_rng(1).normal(0, sigma, images.shape)
+    return np.clip(np.round(images + noise), 0, 255).astype(np.uint8)
+
+
+def distortions(dataset: Dataset) -> dict[str, dict[str, Images]]:
+    """Sets of images by kind and strength, from none to the strongest."""
+    order = np.random.default_rng(0).permutation(len(dataset.train["images"]))
+    images, labels = (dataset.train[k][order] for k in ("images", "labels"))
+    first, test = images[:NUM], dataset.test["images"]
+    kept = {n: images[labels < 10 - n][:NUM] for n in (0, 1, 2, 4, 7, 9)}
+    heldout = test[1::2][:NUM]  # memorization compares with the other half
+    return {
+        "blur (sigma)": {f"{s}": blurred(first, s) for s in (0, 0.5, 0.75, 1, 1.5, 2)},
+        "noise (gray levels)": {
+            f"{s}": noisy(first, s) for s in (0, 10, 20, 40, 80, 120)
+        },
+        "classes left out": {f"{n}": x for n, x in kept.items()},
+        "different images": {
+            f"{n}": first[np.arange(NUM) % n] for n in (NUM, 500, 100, 30, 10, 3)
+        },
+        "copies of training images": {
+            f"{p}": np.concatenate([first[: round(p * NUM)], heldout[round(p * NUM) :]])
+            for p in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+        },
+    }
+
+
+# --- scores -------------------------------------------------------------------------
+
+
+def make_score(dataset: Dataset) -> Callable[[Images], dict[str, float]]:
+    """All scores of a set of images by name."""
+    digits = load_extractor(dataset, "digits")
+    networks = {k: random_extractor((28, 28, 1), x) for k, x in DESIGNS.items()}
+    test = dataset.test["images"]
+    real = {k: metrics.extract(x, test).features for k, x in networks.items()}
+    real["digits"] = metrics.extract(digits, test).features
+    # The suite takes its features from the chosen network.
+    chosen = metrics.extract_real(networks["chosen"], dataset.train, dataset.test)
+
+    def score(images: Images) -> dict[str, float]:
+        fakes = {k: metrics.extract(x, images) for k, x in networks.items()}
+        values = {
+            f"fid {name}": frechet_distance(x.features, real[name])
+            for name, x in fakes.items()
+        }
+        features = metrics.extract(digits, images).features
+        values["fid digits"] = frechet_distance(features, real["digits"])
+        for metric in (kid, prdc, sliced_wasserstein, nearest_neighbors):
+            found = metric(fakes["chosen"], chosen)
+            values |= {name: estimate.value for name, estimate in found.items()}
+        return values
+
+    return score
+
+
+def scores(
+    sets: dict[str, Images], score: Callable[[Images], dict[str, float]], file: Path
+) -> dict[str, dict[str, float]]:
+    """Scores of every set; those in the file are not computed again."""
+    known = json.loads(file.read_text()) if file.exists() else {}
+    for name, images in sets.items():
+        if name not in known:
+            known[name] = score(images)
+            files.write_text(file, json.dumps(known))
+            print(name, {k: round(v, 4) for k, v in known[name].items()}, flush=True)
+    return {name: known[name] for name in sets}
+
+
+def spearman(rows: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Rank correlation of each score with the FID of the digit classifier."""
+    columns = {k: [row[k] for row in rows.values()] for k in next(iter(rows.values()))}
+    truth = columns.pop("fid digits")
+    return {k: float(stats.spearmanr(x, truth).statistic) for k, x in columns.items()}
+
+
+def order(values: list[float]) -> str:
+    """Whether values only rise, only fall, or neither.
+
+    >>> order([1.0, 2.0, 5.0]), order([3.0, 1.0]), order([1.0, 3.0, 2.0])
+    ('rises', 'falls', 'neither')
+    """
+    steps = np.sign(np.diff(values))
+    return {1: "rises", -1: "falls"}.get(
+        int(steps[0]) if (steps == steps[0]).all() else 0, "neither"
+    )
+
+
+# --- figure -------------------------------------------------------------------------
+
+
+def plot(
+    checkpoints: dict[str, dict[str, float]],
+    distorted: dict[str, dict[str, dict[str, float]]],
+    path: Path,
+) -> None:
+    """Scores against the digit classifier's FID, and by strength of distortion."""
+    shown = {"fid chosen": "FID of random features", "swd": "SWD"}
+    figure = Figure(figsize=(14, 7), layout="constrained")
+    axes = figure.subplots(2, 4)
+    truth = [row["fid digits"] for row in checkpoints.values()]
+    names = [name.rpartition(" ")[0] for name in checkpoints]
+    for axis, (key, title) in zip(axes[:, 0], shown.items(), strict=True):
+        for name in CONFIGS:
+            rows = [i for i, other in enumerate(names) if other == name]
+            values = [list(checkpoints.values())[i][key] for i in rows]
+            axis.plot([truth[i] for i in rows], values, "o", label=name, alpha=0.8)
+        axis.set(xscale="log", yscale="log", ylabel=title)
+        axis.set_xlabel("FID of the digit classifier")
+    axes[0, 0].legend(fontsize=7)
+    kinds = list(distorted)[:4]
+    for column, pair in enumerate((kinds[:2], kinds[2:3], kinds[3:]), start=1):
+        for axis, (key, title) in zip(axes[:, column], shown.items(), strict=True):
+            for kind in pair:
+                values = [row[key] for row in distorted[kind].values()]
+                axis.plot(range(len(values)), values, "o-", label=kind)
+            axis.set(xlabel="strength", ylabel=title, ylim=(0, None))
+            axis.legend(fontsize=8)
+    common.save_figure(figure, path)
+
+
+def main() -> None:
+    parser = common.make_parser(__doc__)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    flags = parser.parse_args()
+    sets: dict[str, Images] = {}
+    for name in CONFIGS:
+        sets |= checkpoint_samples(flags.runs, name)
+    dataset = data.load(DataOptions())
+    score = make_score(dataset)
+    folder = flags.runs / "feature_scores"
+    checkpoints = scores(sets, score, folder / "checkpoints.json")
+    distorted = {
+        kind: scores(images, score, folder / f"distorted-{i}.json")
+        for i, (kind, images) in enumerate(distortions(dataset).items())
+    }
+    result: dict[str, Any] = {
+        "num": NUM,
+        "spearman": spearman(checkpoints),
+        "order": {
+            kind: {
+                k: order([row[k] for row in rows.values()])
+                for k in next(iter(rows.values()))
+            }
+            for kind, rows in distorted.items()
+        },
+        "checkpoints": checkpoints,
+        "distorted": distorted,
+    }
+    files.write_text(flags.out / "feature_scores.json", json.dumps(result, indent=1))
+    plot(checkpoints, distorted, flags.out / "feature_scores.png")
+    for name, value in result["spearman"].items():
+        print(f"{name}: {value:.3f}")
+
+
+if __name__ == "__main__":
+    main()
