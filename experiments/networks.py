@@ -9,12 +9,12 @@ Every pair has the loss, penalty and batches of configs/mnist.py and the same CP
 seconds of training, on MNIST and on 5,000 cartoon faces of 32x32 pixels. They are those
 of the process (`time.process_time`), which other programs on the machine change little,
 without compilation. Of the learning rates 1e-3 and 3e-3 each pair has the one with the
-lower FID after 30 s on MNIST: `--seconds 30 --rate 1e-3`. 10,000 samples of the averaged
-generator; FID by the digit classifier, or by random features and beside the sliced
-Wasserstein distance. Seed 0.
+lower FID after 30 s on MNIST: `--seconds 30 --rate 1e-3`. 10,000 samples of the
+averaged generator, seed 0; FID by the digit classifier, or by random features and
+beside the sliced Wasserstein distance.
 
-Runs that are done are not repeated. Prints a table for each data set. Unless only a part
-is asked for, also writes networks.json, networks.md and networks.png.
+Runs that are done are not repeated. Prints a table for each data set. Unless only a
+part is asked for, also writes networks.json, networks.md and networks.png.
 """
 
 import json
