@@ -10,7 +10,14 @@ import ganjax
 
 pytestmark = pytest.mark.slow
 
-CONFIGS = ["conditional.py", "image_folder.py", "mnist_best.py", "stacked_mnist.py"]
+CONFIGS = [
+    "conditional.py",
+    "image_folder.py",
+    "mnist_best.py",
+    "r3gan.py",
+    "sngan.py",
+    "stacked_mnist.py",
+]
 # Those of the tutorials take three steps beside PyTorch in test_torch.py.
 COMPARED = {
     "cnn.py",
@@ -46,7 +53,7 @@ def test_every_config_is_listed_here():
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_config_trains(name):
-    # Narrow convolutions keep the compiler short; dense networks stay as they are.
+    # Narrow convolutions keep the compiler short; other networks stay as they are.
     config = ganjax.load_config(f"{ROOT}/configs/{name}", {"batch_size": 8})
     for player, channels in (("generator", (8, 4)), ("discriminator", (4, 8))):
         if config[player].name == "dcgan":
@@ -115,6 +122,9 @@ PARAMETERS = {
     "loss.py:dragan": (CNN_G, CNN_D),
     "loss.py:hinge": (CNN_G, CNN_D),
     "loss.py:r3gan": (CNN_G, CNN_D),
+    # By hand in test_models_resnet.py; D of R3GAN has a vector for each class there.
+    "sngan.py:cifar10": (4_276_739, 1_053_825),
+    "r3gan.py:cifar10": (20_732_160 + 64 * 768 + 640, 20_683_776 + 767 * 768 + 7680),
 }
 
 

@@ -1,4 +1,6 @@
-"""The residual pair: blocks by hand, sizes, labels, starts."""
+"""The residual pair: layers of the paper, blocks by hand, sizes, labels, starts."""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +24,82 @@ def randomized(variables):
             variables["params"],
         )
     }
+
+
+def shapes(module, inputs, error=None):
+    """Shapes of outputs and of variables, or None after an error that is expected."""
+    run = partial(module.init_with_output, jax.random.key(0))
+    if error:
+        with pytest.raises(error):
+            jax.eval_shape(run, inputs)
+        return None
+    return jax.eval_shape(run, inputs)
+
+
+def count(module, inputs):
+    """The number of parameters."""
+    _, variables = shapes(module, inputs)
+    return sum(x.size for x in jax.tree.leaves(variables["params"]))
+
+
+def conv(inputs, outputs, kernel=3):
+    """Weights and biases of a convolution; of kernel 1 also of a dense layer."""
+    return (kernel**2 * inputs + 1) * outputs
+
+
+def up(inputs, outputs):
+    """A block of G: 3x3 and 1x1 convolutions, BatchNorm before both of 3x3."""
+    norms = 2 * inputs + 2 * outputs
+    return (
+        norms
+        + conv(inputs, outputs)
+        + conv(outputs, outputs)
+        + conv(inputs, outputs, 1)
+    )
+
+
+def down(inputs, outputs, shortcut=True):
+    """A block of D, whose first convolution keeps the width."""
+    convs = conv(inputs, inputs) + conv(inputs, outputs)
+    return convs + shortcut * conv(inputs, outputs, 1)
+
+
+def first(outputs):
+    """The first block of D, on colors."""
+    return conv(3, outputs) + conv(outputs, outputs) + conv(3, outputs, 1)
+
+
+# arXiv:1802.05957, tables 4 and 5: image size, widths, parameters by hand.
+TABLES = {
+    32: (
+        {"channels": (256,) * 4},
+        conv(128, 4 * 4 * 256, 1) + 3 * up(256, 256) + 2 * 256 + conv(256, 3),
+        {"channels": (128, 128), "blocks": (128, 128)},
+        first(128) + down(128, 128) + 2 * down(128, 128, False) + conv(128, 1, 1),
+        (4_276_739, 1_053_825),
+    ),
+    48: (
+        {"channels": (512, 256, 128, 64)},
+        conv(128, 6 * 6 * 512, 1)
+        + (up(512, 256) + up(256, 128) + up(128, 64) + 2 * 64 + conv(64, 3)),
+        {"channels": (64, 128, 256, 512), "blocks": (1024,)},
+        first(64)
+        + (down(64, 128) + down(128, 256) + down(256, 512) + down(512, 1024))
+        + conv(1024, 1, 1),
+        (4_878_083, 10_141_441),
+    ),
+}
+
+
+@pytest.mark.parametrize("size", TABLES)
+def test_networks_of_the_paper_have_its_layers(size):
+    g, g_count, d, d_count, totals = TABLES[size]
+    shape = size, size, 3
+    g = GENERATORS["resnet"](image_shape=shape, **g)
+    d = DISCRIMINATORS["resnet"](**d)
+    z, images = jnp.zeros((2, 128)), jnp.zeros((2, *shape))
+    counts = count(g, z), count(d, images)
+    assert counts == (g_count, d_count) == totals
 
 
 def layer(x, params):
@@ -71,7 +149,7 @@ def test_generator_by_hand(norm):
 
 def test_discriminator_by_hand():
     """A halving block, one at the same resolution, ReLU, sum, dense layer."""
-    module = DISCRIMINATORS["resnet"](channels=(4, 5), blocks=1, norm="none")
+    module = DISCRIMINATORS["resnet"](channels=(4, 5), blocks=(5,), norm="none")
     variables = randomized(module.init(jax.random.key(0), IMAGES))
     params = variables["params"]
     x = np.asarray(IMAGES)
@@ -92,7 +170,7 @@ def test_discriminator_by_hand():
 
 
 def test_blocks_without_a_norm_start_as_their_shortcuts():
-    module = DISCRIMINATORS["resnet"](channels=(4,), norm="none")
+    module = DISCRIMINATORS["resnet"](channels=(4,), blocks=(4,), norm="none")
     variables = module.init(jax.random.key(0), IMAGES)
     for i in range(2):
         last = variables["params"][f"DownBlock_{i}"]["Conv_1"]
@@ -101,7 +179,7 @@ def test_blocks_without_a_norm_start_as_their_shortcuts():
 
 def test_spectral_kernels_have_one_as_their_largest_singular_value():
     """After enough power iterations D is the plain one with W / σ(W) for every W."""
-    options = {"channels": (4,), "blocks": 1}
+    options = {"channels": (4,), "blocks": (4,)}
     spectral = DISCRIMINATORS["resnet"](**options)
     plain = DISCRIMINATORS["resnet"](**options, norm="none")
     variables = spectral.init(jax.random.key(0), IMAGES)
@@ -125,14 +203,15 @@ def test_spectral_kernels_have_one_as_their_largest_singular_value():
     np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [32, 64])
-def test_resolutions_follow_from_the_widths(size):
-    widths = (8,) * (4 if size == 32 else 5)  # from 4x4 pixels
-    generator = GENERATORS["resnet"](image_shape=(size, size, 3), channels=widths)
-    images, variables = generator.init_with_output(jax.random.key(0), Z)
-    assert images.shape == (3, size, size, 3) and jnp.abs(images).max() <= 1
-    start = variables["params"]["Dense_0"]["kernel"].shape
-    assert start == (6, 4 * 4 * 8)
+@pytest.mark.parametrize("size,stages,start", [(28, 3, 7), (32, 4, 4), (64, 5, 4)])
+def test_resolutions_follow_from_the_widths(size, stages, start):
+    g = GENERATORS["resnet"](image_shape=(size, size, 3), channels=(8,) * stages)
+    d = DISCRIMINATORS["resnet"](channels=(8,) * (stages - 1))
+    images, variables = shapes(g, jnp.zeros((3, 6)))
+    assert images.shape == (3, size, size, 3)
+    assert variables["params"]["Dense_0"]["kernel"].shape == (6, start * start * 8)
+    assert shapes(d, jnp.zeros((3, size, size, 3)))[0].shape == (3,)
+    assert shapes(d, jnp.zeros((3, 30, 30, 3)), UserError) is None
 
 
 def test_labels_change_images_and_logits():

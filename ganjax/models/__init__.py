@@ -12,11 +12,19 @@ To add a network, write the module and one line here; its fields are its options
 
 from flax import linen as nn
 
-from ganjax.models import dcgan, mlp, resnet, stylegan, stylegan_discriminator
+from ganjax.models import (
+    dcgan,
+    mlp,
+    r3gan,
+    resnet,
+    stylegan,
+    stylegan_discriminator,
+)
 
 GENERATORS: dict[str, type[nn.Module]] = {
     "dcgan": dcgan.Generator,
     "mlp": mlp.Generator,
+    "r3gan": r3gan.Generator,
     "resnet": resnet.Generator,
     "stylegan": stylegan.Generator,
 }
@@ -24,6 +32,7 @@ DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "dcgan": dcgan.Discriminator,
     "maxout": mlp.MaxoutDiscriminator,
     "mlp": mlp.Discriminator,
+    "r3gan": r3gan.Discriminator,
     "resnet": resnet.Discriminator,
     "stylegan": stylegan_discriminator.Discriminator,
 }

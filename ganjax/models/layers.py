@@ -84,7 +84,10 @@ def divide_image(shape: tuple[int, ...], factor: int, meaning: str) -> tuple[int
 
 
 class Conv(nn.Module):
-    """`nn.Conv(features, (k, k), (s, s), "SAME")`, by the named implementation."""
+    """`nn.Conv(features, (k, k), (s, s), "SAME", feature_group_count=groups)`.
+
+    By the named implementation; both numbers of channels are divisible by `groups`.
+    """
 
     IMPLEMENTATIONS = CONV
 
@@ -94,10 +97,12 @@ class Conv(nn.Module):
     implementation: str = "matmul"
     use_bias: bool = True
     kernel_init: Callable[..., jax.Array] = nn.initializers.he_normal()
+    groups: int = 1
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w features"]:
-        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        inputs = x.shape[-1] // self.groups
+        shape = (self.kernel, self.kernel, inputs, self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
         y = self.IMPLEMENTATIONS[self.implementation](x, kernel, self.stride)
         if not self.use_bias:
@@ -107,7 +112,7 @@ class Conv(nn.Module):
 
 
 class ConvTranspose(Conv):
-    """`nn.ConvTranspose(features, (k, k), (s, s), "SAME")`, in the same way."""
+    """`nn.ConvTranspose(features, (k, k), (s, s), "SAME")`; groups must be 1."""
 
     IMPLEMENTATIONS = CONV_TRANSPOSE
 
@@ -157,12 +162,16 @@ class WithLabel(nn.Module):
     """
 
     num_classes: int
+    embedding_init: Callable[..., jax.Array] = nn.linear.default_embed_init
 
     @nn.compact
     def __call__(
         self, z: Float[Array, "B Z"], labels: Int[Array, " B"] | None
     ) -> Float[Array, "B 2*Z"]:
-        embedding = nn.Embed(self.num_classes, z.shape[-1])(labels)
+        embed = nn.Embed(
+            self.num_classes, z.shape[-1], embedding_init=self.embedding_init
+        )
+        embedding = embed(labels)
         return jnp.concatenate([z, embedding], axis=-1)
 
 

@@ -1,7 +1,19 @@
-"""Residual pair of SNGAN (arXiv:1802.05957, appendix B.4) for 32x32, 64x64 and more.
+"""Residual pair of SNGAN (arXiv:1802.05957, appendix B.4) for images of any size.
 
-Without a norm the second convolution of each block starts at 0, so that every block
-starts as its shortcut: how R3GAN (arXiv:2501.05441, section 3.4) does without norms.
+The networks of the paper's tables 4 and 5 are options alone:
+
+    32x32   G channels=(256, 256, 256, 256)
+            D channels=(128, 128), blocks=(128, 128)
+    48x48   G channels=(512, 256, 128, 64)
+            D channels=(64, 128, 256, 512), blocks=(1024,)
+
+Widths within a block, which the paper leaves open, are those of its code. Kernels start
+He normal here, not Glorot uniform, and D's last layer has a bias at 32x32, too. Without
+a norm the second convolution of each block starts at 0, so that every block starts as
+its shortcut: how R3GAN (arXiv:2501.05441, section 3.4) does without norms.
+
+With `attention`, and with `spectral` in G, these are the networks of SAGAN
+(arXiv:1805.08318), but for class-conditional BatchNorm.
 """
 
 from functools import partial
@@ -13,6 +25,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from ganjax.errors import UserError
+from ganjax.models.attention import SelfAttention, check_attention
 from ganjax.models.layers import (
     INITIALIZERS,
     OUTPUTS,
@@ -26,7 +39,7 @@ from ganjax.models.layers import (
     divide_image,
     run_layer,
 )
-from ganjax.options import Depth, Rate, Widths, choice, given
+from ganjax.options import Rate, Size, Widths, choice, given
 
 Labels = Int[Array, " B"] | None
 zeros = nn.initializers.zeros
@@ -37,6 +50,7 @@ class UpBlock(nn.Module):
 
     features: int
     norm: Literal["none", "batch"]
+    spectral: bool
     momentum: float
     kernel_init: nn.initializers.Initializer
     conv: str
@@ -51,11 +65,15 @@ class UpBlock(nn.Module):
                 x = Norm(self.momentum, axis_name=self.axis_name)(x, train)
             return nn.relu(x)
 
-        conv = partial(Conv, self.features, implementation=self.conv)
-        last = zeros if self.norm == "none" else self.kernel_init
-        y = conv(3, kernel_init=self.kernel_init)(double(finish(x)))
-        y = conv(3, kernel_init=last)(finish(y))
-        return double(conv(1, kernel_init=self.kernel_init)(x)) + y
+        def conv(kernel: int, init: nn.initializers.Initializer, x: Array) -> Array:
+            layer = Conv(self.features, kernel, 1, self.conv, kernel_init=init)
+            return run_layer(layer, spectral, train, x)
+
+        spectral = "spectral" if self.spectral else "none"
+        plain = self.norm == "none" and not self.spectral
+        y = conv(3, self.kernel_init, double(finish(x)))
+        y = conv(3, zeros if plain else self.kernel_init, finish(y))
+        return double(conv(1, self.kernel_init, x)) + y
 
 
 class Generator(nn.Module):
@@ -67,6 +85,8 @@ class Generator(nn.Module):
     image_shape: tuple[int, ...]
     channels: Widths = (64, 64, 32, 32)
     norm: Literal["none", "batch"] = "batch"
+    spectral: bool = False  # spectral norm of 1 (arXiv:1805.08318, section 4.1)
+    attention: Size = 0  # height of the feature map with self-attention; 0: none
     momentum: Rate = 0.9  # weight of the old running statistics in an update
     kernel_init: Initializers = choice(INITIALIZERS, "he_normal")
     output: Output = choice(OUTPUTS, "tanh")
@@ -81,21 +101,26 @@ class Generator(nn.Module):
         start, init = self.start_shape(), self.kernel_init.hidden
         if self.num_classes:
             z = WithLabel(self.num_classes)(z, labels)
-        x = nn.Dense(prod(start), kernel_init=init)(z).reshape(-1, *start)
+        spectral = "spectral" if self.spectral else "none"
+        dense = nn.Dense(prod(start), kernel_init=init)
+        x = run_layer(dense, spectral, train, z).reshape(-1, *start)
         block = partial(
             UpBlock,
             norm=self.norm,
+            spectral=self.spectral,
             momentum=self.momentum,
             kernel_init=init,
             conv=self.conv,
             axis_name=self.axis_name,
         )
-        for features in self.channels[1:]:
-            x = block(features)(x, train)
+        for i, features in enumerate(self.channels):
+            x = block(features)(x, train) if i else x
+            if x.shape[1] == self.attention:
+                x = SelfAttention(spectral, init)(x, train)
         if self.norm == "batch":
             x = Norm(self.momentum, axis_name=self.axis_name)(x, train)
         last = Conv(self.image_shape[-1], 3, 1, self.conv, kernel_init=init)
-        return self.output.activation(last(nn.relu(x)))
+        return self.output.activation(run_layer(last, spectral, train, nn.relu(x)))
 
     def start_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the first feature map."""
@@ -103,13 +128,17 @@ class Generator(nn.Module):
             raise UserError("config.generator.channels=(): expected at least one width")
         factor = 2 ** (len(self.channels) - 1)
         meaning = "2 to the power of the number of generator.channels less 1"
-        return *divide_image(self.image_shape, factor, meaning), self.channels[0]
+        height, width = divide_image(self.image_shape, factor, meaning)
+        heights = [height * 2**i for i in range(len(self.channels))]
+        check_attention("generator", self.attention, heights)
+        return height, width, self.channels[0]
 
 
 class DownBlock(nn.Module):
     """Shortcut + convolutions; `down` halves the resolution of both.
 
-    The first block of a network has no activation before its first convolution.
+    The first block of a network has no activation before its first convolution, which
+    has the width of its output; in the others it has that of its input.
     """
 
     features: int
@@ -123,28 +152,35 @@ class DownBlock(nn.Module):
     def __call__(
         self, x: Float[Array, "B H W C"], train: bool
     ) -> Float[Array, "B h w features"]:
-        def conv(kernel: int, init: nn.initializers.Initializer, x: Array) -> Array:
-            layer = Conv(self.features, kernel, 1, self.conv, kernel_init=init)
+        def conv(
+            kernel: int, init: nn.initializers.Initializer, x: Array, o: int
+        ) -> Array:
+            layer = Conv(o, kernel, 1, self.conv, kernel_init=init)
             return run_layer(layer, self.norm, train, x)
 
+        inputs, features = x.shape[-1], self.features
         last = zeros if self.norm == "none" else self.kernel_init
-        y = conv(3, self.kernel_init, x if self.first else nn.relu(x))
-        y = conv(3, last, nn.relu(y))
-        if self.down or x.shape[-1] != self.features:
-            x = conv(1, self.kernel_init, x)
-        return halve(x + y) if self.down else x + y
+        y = x if self.first else nn.relu(x)
+        y = conv(3, self.kernel_init, y, features if self.first else inputs)
+        y = conv(3, last, nn.relu(y), features)
+        if self.down:  # a 1x1 convolution of means is the mean of 1x1 convolutions
+            x, y = halve(x), halve(y)
+        if self.down or inputs != features:
+            x = conv(1, self.kernel_init, x, features)
+        return x + y
 
 
 class Discriminator(nn.Module):
     """Images [B, H, W, C] -> logits [B].
 
-    Each of `channels` halves the resolution, fine to coarse; `blocks` more keep it. The
-    last feature map is summed over its pixels.
+    Each of `channels` halves the resolution, fine to coarse; the `blocks` after them
+    keep it. The last feature map is summed over its pixels.
     """
 
     channels: Widths = (32, 64, 64)
-    blocks: Depth = 1
+    blocks: Widths = (64,)  # widths of the blocks that keep the resolution
     norm: Literal["none", "spectral"] = "spectral"
+    attention: Size = 0  # height of the feature map with self-attention; 0: none
     kernel_init: Initializers = choice(INITIALIZERS, "he_normal")
     num_classes: int = given(0)
     conv: str = given("matmul")
@@ -160,14 +196,18 @@ class Discriminator(nn.Module):
                 f"config.discriminator.channels={self.channels}: expected images of "
                 f"{x.shape[1]}x{x.shape[2]} pixels to be divisible by {factor}"
             )
+        heights = [x.shape[1] // 2 ** (i + 1) for i in range(len(self.channels))]
+        check_attention("discriminator", self.attention, heights)
         init = self.kernel_init
         block = partial(
             DownBlock, norm=self.norm, kernel_init=init.hidden, conv=self.conv
         )
         for i, features in enumerate(self.channels):
             x = block(features, down=True, first=i == 0)(x, train)
-        for _ in range(self.blocks):
-            x = block(x.shape[-1], down=False, first=False)(x, train)
+            if x.shape[1] == self.attention:
+                x = SelfAttention(self.norm, init.hidden)(x, train)
+        for features in self.blocks:
+            x = block(features, down=False, first=False)(x, train)
         x = jnp.sum(nn.relu(x), axis=(1, 2))
         logit = Logit(self.num_classes, kernel_init=init.logit)
         return run_layer(logit, self.norm, train, x, labels)
@@ -179,5 +219,9 @@ def double(x: Float[Array, "B H W C"]) -> Float[Array, "B 2*H 2*W C"]:
 
 
 def halve(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
-    """The mean of every square of four pixels."""
-    return nn.avg_pool(x, (2, 2), (2, 2))
+    """The mean of every square of four pixels.
+
+    Not `nn.avg_pool`, which XLA computes one number at a time on CPUs.
+    """
+    b, h, w, c = x.shape
+    return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
