@@ -3,8 +3,9 @@
 python -m ganjax.main --config configs/stylegan.py
 python -m ganjax.main --config configs/stylegan.py:faces --config.data.manual_dir=FOLDER
 
-The networks of the paper with few features; batch size, optimizer and equalized learning
-rates are the paper's, the loss and its penalty those of mnist.py or of image_folder.py.
+The networks of the paper with few features; batch size, optimizer and equalized
+learning rates are the paper's, the loss and its penalty those of mnist.py or of
+image_folder.py.
 """
 
 from ml_collections import ConfigDict
@@ -23,5 +24,6 @@ def get_config(data: str = "mnist") -> ConfigDict:
     c.generator = default.generator("stylegan", channels=widths[::-1])
     c.discriminator = default.discriminator("stylegan", channels=widths)
     c.prior.distribution = "sphere"  # so that samples have a truncation of 1
-    c.g_optimizer.learning_rate = c.d_optimizer.learning_rate = 2e-3
+    if data == "mnist":  # image_folder.py starts at this rate
+        c.g_optimizer.learning_rate = c.d_optimizer.learning_rate = 2e-3
     return c

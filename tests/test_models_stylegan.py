@@ -324,6 +324,7 @@ def test_mixed_samples_change_their_w_at_a_random_layer():
     module = GENERATORS["stylegan"](**G, image_shape=(8, 8, 2), style_mixing=p)
     variables = init(module, Z)
     z = jax.random.normal(jax.random.key(3), (num, 5))
+    z /= jnp.sqrt(jnp.mean(z * z, axis=1, keepdims=True))  # or both share its norm
     keys = Randomness(*jax.random.split(jax.random.key(4), 4))
     w = module.apply(variables, z, method="styles")
     layers = module.apply(variables, keys, w, z, None, method="mix")

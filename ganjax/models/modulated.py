@@ -69,9 +69,3 @@ class ToImage(nn.Module):
         y = CONV[self.conv](x * style[:, None, None], kernel, 1)
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
         return y + bias.reshape(1, 1, 1, -1)
-
-
-def upsample(x: Float[Array, "B H W C"], conv: str) -> Float[Array, "B h w C"]:
-    """Twice the resolution, by the low-pass filter."""
-    identity = jnp.eye(x.shape[-1], dtype=x.dtype).reshape(1, 1, *x.shape[-1:] * 2)
-    return CONV_TRANSPOSE[conv](x, 4 * smooth(identity), 2)

@@ -34,7 +34,8 @@ from ganjax import axis
 from ganjax.errors import UserError
 from ganjax.models.equalized import EqualDense, lrelu
 from ganjax.models.layers import OUTPUTS, Output, divide_image
-from ganjax.models.modulated import StyledConv, ToImage, upsample
+from ganjax.models.modulated import StyledConv, ToImage
+from ganjax.models.resampling import upsample
 from ganjax.options import Fraction, PositiveInt, Repeats, Widths, choice, given
 
 Labels = Int[Array, " B"] | None
@@ -91,7 +92,7 @@ class Synthesis(nn.Module):
             for i, up in ((2 * r - 1, True), (2 * r, False)):
                 x = StyledConv(features, up, self.conv)(x, w[i], noise[i])
             new = ToImage(self.image_channels, self.conv)(x, w[2 * r + 1])
-            image = upsample(image, self.conv) + new
+            image = upsample(image) + new
         return image
 
 
