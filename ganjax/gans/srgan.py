@@ -19,7 +19,8 @@ from ganjax.images import grid, shrink_pixels
 from ganjax.losses import LOSSES, Loss, diagnostics, with_pixel_errors
 from ganjax.models import DISCRIMINATORS
 from ganjax.models.layers import check_image_shape
-from ganjax.models.super_resolution import SuperResolution, shrink
+from ganjax.models.resampling import shrink
+from ganjax.models.super_resolution import SuperResolution
 from ganjax.networks import discriminate, discriminate_both
 from ganjax.options import (
     NonNegative,
