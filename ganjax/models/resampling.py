@@ -1,9 +1,9 @@
 """Images at other resolutions.
 
-`upsample` and `downsample` filter with [1, 3, 3, 1] in both axes, the bilinear resampling
-of StyleGAN (arXiv:1812.04948, section 2) and R3GAN (arXiv:2501.05441, section 3.4).
-Beyond the edges pixels are 0. They are sums of shifted images: XLA's convolutions with
-fixed filters are far slower on CPUs.
+`upsample` and `downsample` filter with [1, 3, 3, 1] in both axes, the bilinear
+resampling of StyleGAN (arXiv:1812.04948, section 2) and R3GAN (arXiv:2501.05441,
+section 3.4). Beyond the edges pixels are 0. They are sums of shifted images: XLA's
+convolutions with fixed filters are far slower on CPUs.
 """
 
 import jax.numpy as jnp
