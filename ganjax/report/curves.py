@@ -35,9 +35,11 @@ PANELS = (
     ),
 )
 TITLES = {
+    "augment_probability": "probability of a transformation of what D sees",
     "d_accuracy": "accuracy of D",
     "d_grad_norm": "norm of D's gradient",
     "d_loss": "loss of D",
+    "d_real_sign": "mean sign of D(x), which ADA holds",
     "distance": "critic's Wasserstein distance, up to a factor",
     "fid": "FID during training",
     "fid_random": "FID of random features during training",
