@@ -42,7 +42,7 @@ from ganjax.metrics.types import Suite
 
 NUM = 10_000  # samples
 SHOWN = 8  # rows and columns of samples in the picture
-SECONDS = 100.0  # of training
+SECONDS = 60.0  # of training
 Row = dict[str, float]
 Rows = dict[str, Row]  # by networks
 Images = dict[str, np.ndarray]
