@@ -153,6 +153,7 @@ def test_other_heights_are_refused(module, inputs, message):
         shapes(module, inputs)
 
 
+@pytest.mark.long
 def test_two_devices_train_as_one():
     """BatchNorm, spectral norm and attention in both networks, two steps."""
     g = {"name": "resnet", "channels": (8, 4), "spectral": True, "attention": 4}
