@@ -6,6 +6,7 @@ A field's default, comment and check are in the dataclass that uses it:
     data.*                                     ganjax/data, DataOptions
     updates, n_dis, ema.*, dtype               ganjax/gan.py, Gan
     loss, prior.*, num_classes, l1 ...         ganjax/gans/standard.py, Standard
+    augment.*                                  ganjax/augment.py, Augment
     generator.*, discriminator.*               ganjax/models, the module of that name
     g_optimizer.*, d_optimizer.*               ganjax/optim.py, and optax
 

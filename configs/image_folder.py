@@ -4,21 +4,31 @@ python -m ganjax.main --config configs/image_folder.py --config.data.manual_dir=
 
 Image files of any size, also in sub-folders, are cropped at their center and resized;
 files that can't be read are named and skipped. For another resolution pass
---config.data.image_shape="(32, 32, 3)" and remove one entry of both `channels`. 1,000
-steps make faces and take under three minutes on 2 cores of an AMD EPYC.
+--config.data.image_shape="(32, 32, 3)" and remove one entry of both `channels`.
+
+Learning rates and penalty decay over the run, as in arXiv:2501.05441. A shorter run has
+the same schedules: 1,000 steps (`--config.num_steps=1000`) take under three minutes on
+2 cores of an AMD EPYC. Quality after 10,000 steps is not measured.
 """
 
 from ml_collections import ConfigDict
 
+from ganjax.config import override
 from ganjax.configs import default
 
 
 def get_config() -> ConfigDict:
     c = default.get_config()
-    c.num_steps = 2000
+    c.num_steps = 10_000
     c.data.name = "image_folder"
     c.data.image_shape = (64, 64, 3)
     c.prior.z_dim = 64
     c.generator.channels = (128, 64, 32, 16)
     c.discriminator.channels = (16, 32, 64, 128)
+    decay = {"name": "exponential"}
+    override(c, "penalties.r1_r2", decay | {"start": 2.0, "end": 0.2})
+    for optimizer in ("g_optimizer", "d_optimizer"):
+        rate = decay | {"start": 2e-3, "end": 1e-4}
+        override(c, f"{optimizer}.learning_rate", rate)
+    c.ema.half_life = 50_000.0
     return c

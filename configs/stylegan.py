@@ -2,6 +2,10 @@
 
 python -m ganjax.main --config configs/stylegan.py
 python -m ganjax.main --config configs/stylegan.py:faces --config.data.manual_dir=FOLDER
+
+The networks of the paper with few features; batch size, optimizer and equalized
+learning rates are the paper's, the loss and its penalty those of mnist.py or of
+image_folder.py.
 """
 
 from ml_collections import ConfigDict
@@ -14,8 +18,12 @@ BASES = {"mnist": mnist, "faces": image_folder}
 
 def get_config(data: str = "mnist") -> ConfigDict:
     c = choose(BASES, data, "--config=configs/stylegan.py:NAME").get_config()
+    c.batch_size = 32
+    c.num_steps = 5000
     widths = (8, 16, 32) if data == "mnist" else (8, 16, 32, 64, 64)
     c.generator = default.generator("stylegan", channels=widths[::-1])
     c.discriminator = default.discriminator("stylegan", channels=widths)
-    c.prior.distribution = "sphere"
+    c.prior.distribution = "sphere"  # so that samples have a truncation of 1
+    if data == "mnist":  # image_folder.py starts at this rate
+        c.g_optimizer.learning_rate = c.d_optimizer.learning_rate = 2e-3
     return c

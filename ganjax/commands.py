@@ -72,7 +72,7 @@ def page() -> None:
     if FLAGS.workdir:  # a pretrained generator must not wait for its data
         try:
             loaded = gan, state, metadata
-            human = make_test_of_run(loaded, name, FLAGS.num or 40, 0)
+            human = make_test_of_run(loaded, name, *human_test_flags())
         except UserError as error:
             print(f"without the test of whether people see a difference: {error}")
     write_page(out, gan, state.g_ema, name, human)
@@ -131,7 +131,7 @@ def report(*others: str) -> None:
 
     folders = [run_folder(), *(Path(other).expanduser() for other in others)]
     out = Path(FLAGS.out or "report.html").expanduser()
-    write_report(folders, out, FLAGS.num or 40, FLAGS.sample_seed)
+    write_report(folders, out, *human_test_flags())
 
 
 def summary() -> None:
@@ -186,6 +186,11 @@ def number(labels: list[str] | None) -> int | None:
             f"--num={FLAGS.num}: expected {len(labels)}, the number of --labels"
         )
     return FLAGS.num if labels is None else len(labels)
+
+
+def human_test_flags() -> tuple[int, int]:
+    """Images in the human test, real and generated ones together, and its seed."""
+    return FLAGS.num or 40, FLAGS.sample_seed
 
 
 def data_options() -> DataOptions | None:

@@ -16,6 +16,7 @@ import numpy as np
 from ganjax import files, latent, metrics, plots, projection, styles
 from ganjax.data import DataOptions, Dataset
 from ganjax.data.folder import Files
+from ganjax.data.resize import Resize
 from ganjax.errors import UserError
 from ganjax.features import load_extractor, load_real
 from ganjax.gans.standard import Standard, require_standard
@@ -181,7 +182,7 @@ def read_targets(run: Trained, task: Task) -> tuple[np.ndarray, np.ndarray | Non
     elif place.suffix == ".npz":
         images, labels = read_samples(place, shape, least=1, flag="--images")
     else:
-        decoded = Files(place, shape).decode(least=1, field="--images")
+        decoded = Files(place, Resize(shape)).decode(least=1, field="--images")
         images = np.stack([image for _, image in decoded])
     num = task.num or (8 if place is None else len(images))
     images = images[:num]

@@ -132,6 +132,28 @@ def flip_labels(
     )
 
 
+def with_pixel_errors(
+    adversarial: Logits, error: Float[Array, "B ..."], weights: tuple[float, ...]
+) -> tuple[Float[Array, ""], Metrics]:
+    """The generator's loss where each generated image has a target.
+
+    Args:
+      adversarial: the generator's adversarial loss.
+      error: G(z) − x.
+      weights: of the adversarial loss, of mean |G(z) − x| and of mean (G(z) − x)².
+
+    Returns:
+      The weighted sum, and its terms as metrics.
+    """
+    terms = {
+        "g_loss": jnp.mean(adversarial),
+        "l1": jnp.mean(jnp.abs(error)),
+        "l2": jnp.mean(error**2),
+    }
+    weighted = [w * x for w, x in zip(weights, terms.values(), strict=True)]
+    return weighted[0] + weighted[1] + weighted[2], terms
+
+
 def diagnostics(
     loss: Loss,
     real_logits: Logits,

@@ -6,7 +6,8 @@ adds the mean of the result, times the configured weight.
 
 Each per-sample gradient is one `jax.vjp` with unit cotangents. That is right only where
 a sample's logit depends on that sample alone, so a penalized discriminator can't have
-BatchNorm (`Standard` refuses it).
+BatchNorm (`Standard` refuses it). Where it depends on a group of samples, as in
+models/stylegan_discriminator.py, the gradient is that of the sum of the group's logits.
 """
 
 from collections.abc import Callable, Mapping

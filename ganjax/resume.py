@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from ganjax import distributed, parallel
 from ganjax.checkpoint import Checkpoints, DamagedError
-from ganjax.config import diff, flatten
+from ganjax.config import diff, flatten, to_json
 from ganjax.data import Dataset
 from ganjax.errors import UserError
 from ganjax.evaluate import make_scorer
 from ganjax.gan import Gan
 from ganjax.gans import GROUPS
 from ganjax.meter import Diverged
-from ganjax.options import option_names
+from ganjax.options import option_names, options
 from ganjax.state import TrainState, abstract_state, init_state, real_numbers
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ def restore_or_init(
     workdir = checkpoints.folder.parent
     old = checkpoints.metadata()
     fields = resume_fields(gan, metadata["config"])
-    changes = diff(old["config"], metadata["config"], fields)
+    # Options that the version of the checkpoint did not have are at their defaults.
+    before = to_json(ConfigDict(options(type(gan)))) | old["config"]
+    changes = diff(before, metadata["config"], fields)
     if old["data"]["sha256"] != metadata["data"]["sha256"]:
         changes.append(f"data: {old['data']['source']} -> {metadata['data']['source']}")
     if changes:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @partial(jax.jit, static_argnames="gan")
 def styles(
     gan: Standard, g: Variables, z: Float[Array, "N Z"], labels: Array | None = None
-) -> Float[Array, "N L W"]:
+) -> Float[Array, "N L D"]:
     """The w of each of L layers of the images of z: the same for all layers.
 
     Raises:
@@ -40,7 +40,7 @@ def styles(
 
 @partial(jax.jit, static_argnames="gan")
 def decode_styles(
-    gan: Standard, g: Variables, w: Float[Array, "N L W"]
+    gan: Standard, g: Variables, w: Float[Array, "N L D"]
 ) -> UInt8[Array, "N ..."]:
     """Images of a w for each layer."""
     images: Any = gan.generator.apply(g, w, method="synthesize")
@@ -50,8 +50,8 @@ def decode_styles(
 def mix(
     gan: Standard,
     g: Variables,
-    rows: Float[Array, "N L W"],
-    columns: Float[Array, "M L W"],
+    rows: Float[Array, "N L D"],
+    columns: Float[Array, "M L D"],
     layers: slice,
 ) -> np.ndarray:
     """Images uint8 [N, M, ...] of each row with the w of each column in some layers."""

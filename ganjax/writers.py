@@ -103,7 +103,7 @@ class Writer(Meter):
             remove_scratch(folder)
         self.jsonl = workdir / "metrics.jsonl"
         write_file(self.jsonl, self._copy_rows)
-        for frame_step, file in self.frames().items():
+        for frame_step, file in sample_files(workdir).items():
             if frame_step > step:
                 file.unlink()
         self.board = TensorBoardWriter(workdir, step)
@@ -177,17 +177,13 @@ class Writer(Meter):
         for name in ("samples", "comparison"):
             self.board.image(step, name, self.workdir / f"{name}.png")
 
-    def frames(self) -> dict[int, Path]:
-        """The files of samples by step, in that order."""
-        return sample_files(self.workdir)
-
     def finish(self, data: str) -> None:
         """Writes curves.png and progress.gif and prints where everything is."""
         from ganjax.plots import plot_curves
 
         self.flush()
         self.bar.close()
-        frames = list(self.frames().values())
+        frames = list(sample_files(self.workdir).values())
         if frames:
             save_gif(self.workdir / "progress.gif", evenly_spaced(frames, MAX_FRAMES))
         rows = [

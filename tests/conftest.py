@@ -24,7 +24,17 @@ CACHE = Path.home() / ".cache/ganjax/tests" / WORKER
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
-CHECKED = ("losses", "penalties", "priors", "networks", "steps", "models", "gans")
+CHECKED = (
+    "augment",
+    "gans",
+    "losses",
+    "models",
+    "networks",
+    "penalties",
+    "priors",
+    "steps",
+    "transformations",
+)
 install_import_hook([f"ganjax.{name}" for name in CHECKED], "beartype.beartype")
 
 from helpers import MNIST_DIR  # noqa: E402

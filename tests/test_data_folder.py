@@ -1,12 +1,16 @@
 """Folders of image files."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from helpers import load_folder as load
-from PIL import Image
+from PIL import Image, ImageOps
 
 import ganjax
 from experiments.cartoon_faces import draw_faces
+from ganjax import data
+from ganjax.data import DataOptions
 
 
 @pytest.fixture
@@ -45,6 +49,20 @@ def test_wide_images_are_cropped_about_the_center(tmp_path):
     np.testing.assert_array_equal(images, 200)
 
 
+@pytest.mark.parametrize("crop,size,box", [(4, 4, (2, 3, 6, 7)), (9, 8, (0, 0, 8, 9))])
+def test_a_square_about_the_center_is_cut_out_first(tmp_path, crop, size, box):
+    """Images that are smaller than the square are not extended."""
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 8, 3), np.uint8)
+    for i in range(20):
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    shape = (size, size, 3)
+    options = DataOptions("image_folder", image_shape=shape, crop=crop)
+    options = dataclasses.replace(options, manual_dir=str(tmp_path))
+    found = data.load(options).train["images"]
+    expected = ImageOps.fit(Image.fromarray(pixels).crop(box), (size, size))
+    np.testing.assert_array_equal(found, np.stack([expected] * 18))
+
+
 def test_height_and_width_are_not_exchanged(tmp_path):
     ramp = np.tile(np.arange(0, 240, 10, dtype=np.uint8)[:, None], (1, 8))
     for i in range(20):
@@ -57,6 +75,15 @@ def test_transparency_becomes_white(tmp_path):
     for i in range(20):
         Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / f"{i}.png")
     np.testing.assert_array_equal(load(tmp_path, (4, 4, 3)).train["images"], 255)
+
+
+def test_a_transparent_gray_value_becomes_white(tmp_path):
+    ramp = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    for i in range(20):
+        Image.fromarray(ramp).save(tmp_path / f"{i}.png", transparency=5)
+    expected = np.where(ramp == 5, 255, ramp)[..., None]
+    images = load(tmp_path, (4, 4, 1)).train["images"]
+    np.testing.assert_array_equal(images, np.stack([expected] * 18))
 
 
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path):

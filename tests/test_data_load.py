@@ -24,10 +24,9 @@ def gaussian(options):
 @pytest.mark.slow
 def test_wrong_image_shape_is_refused(mnist, data_dir):
     wrong = DataOptions(
-        data_dir=str(data_dir), manual_dir=MNIST_DIR, image_shape=(32, 32, 1)
+        name="stacked_mnist", data_dir=str(data_dir), manual_dir=MNIST_DIR
     )
-    assert mnist.train["images"].shape[1:] == (28, 28, 1)
-    message = r"image_shape=\(32, 32, 1\): expected \(28, 28, 1\).*mnist"
+    message = r"image_shape=\(28, 28, 1\): expected \(28, 28, 3\).*stacked_mnist"
     with pytest.raises(ganjax.UserError, match=message):
         data.load(wrong)
 
@@ -69,4 +68,6 @@ def test_names_of_versions_and_variants_have_caches_of_their_own(monkeypatch, tm
         options = dataclasses.replace(empty, name=name)
         assert data.load(options).identity.name == name
     folders = sorted(path.name for path in (tmp_path / "ganjax").iterdir())
-    assert folders == ["emnist", "emnist-digits", "emnist-digits-3.0.0"]
+    form = "28x28x1"
+    names = ("emnist", "emnist-digits", "emnist-digits-3.0.0")
+    assert folders == [f"{name}-{form}" for name in names]

@@ -15,6 +15,7 @@ import ganjax
 from ganjax import data
 from ganjax.data import DataOptions, Records, folder, make_dataset, tfds
 from ganjax.data.records import Origin, stored
+from ganjax.data.resize import Resize
 
 SHAPE = (5, 4, 3)
 
@@ -219,11 +220,13 @@ def test_changed_folders_and_shapes_are_decoded_again(photos, decoded, capsys):
     first = data.load(budget(photos))
     small = data.load(budget(photos, image_shape=(4, 4, 1)))
     assert small.train["images"].shape == (43, 4, 4, 1)
+    crop = data.load(budget(photos, crop=5))
+    assert crop.identity.sha256 not in (first.identity.sha256, small.identity.sha256)
     assert data.load(budget(photos)).identity == first.identity
-    assert len(decoded) == 2 * 48 and "out of date" not in capsys.readouterr().err
+    assert len(decoded) == 3 * 48 and "out of date" not in capsys.readouterr().err
     Image.new("RGB", (9, 9)).save(photos / "a" / "00.png")
     second = data.load(budget(photos))
-    assert len(decoded) == 3 * 48 and "is out of date" in capsys.readouterr().err
+    assert len(decoded) == 4 * 48 and "is out of date" in capsys.readouterr().err
     assert second.identity.sha256 != first.identity.sha256
     assert second.train["images"][:1].max() == 0
 
@@ -241,7 +244,7 @@ def test_decoding_holds_some_images_in_memory(tmp_path, monkeypatch):
     for i in range(120):
         Image.new("L", (4, 4), i).save(tmp_path / f"{i:03}.png")
     monkeypatch.setattr(folder, "BLOCK", 10)
-    files = folder.Files(tmp_path, (64, 64, 3))
+    files = folder.Files(tmp_path, Resize((64, 64, 3)))
     tracemalloc.start()
     for _ in files.decode():
         pass
@@ -289,8 +292,12 @@ def test_large_data_sets_of_tfds_become_records(tmp_path, monkeypatch, images):
     np.testing.assert_array_equal(found.test["images"][:], images[::-1])
     np.testing.assert_array_equal(found.test["labels"], expected.test["labels"])
     (made,) = (tmp_path / "b" / "ganjax").iterdir()
-    assert made.name == "shapes-small-records"
-    with pytest.raises(
-        ganjax.UserError, match=r"image_shape=\(5, 5, 3\): expected \(5, 4"
-    ):
-        load_into("c", device_budget_mb=0, image_shape=(5, 5, 3))
+    assert made.name == "shapes-small-5x4x3-records"
+    other = load_into("b", device_budget_mb=0, image_shape=(3, 3, 3))
+    assert other.train["images"].shape == (70, 3, 3, 3)
+    again = load_into("b", device_budget_mb=0, crop=4)
+    assert again.identity.sha256 not in (
+        expected.identity.sha256,
+        other.identity.sha256,
+    )
+    assert load_into("b", device_budget_mb=0).identity == expected.identity

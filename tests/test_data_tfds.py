@@ -16,6 +16,7 @@ from PIL import Image
 import ganjax
 from ganjax import data
 from ganjax.data import DataOptions, tfds
+from ganjax.data.resize import Resize
 
 FILES = [
     "train-images-idx3-ubyte.gz",
@@ -39,6 +40,8 @@ def test_genuine_mnist(mnist, data_dir):
     counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     np.testing.assert_array_equal(np.bincount(labels), counts)
     assert images.shape == (60000, 28, 28, 1)
+    sha256 = "bd58c4704eea5663d1e60918ceccceebe201a1af6e8a8ebe8c86a631515c2c48"
+    assert mnist.identity.sha256 == sha256  # of the runs that exist
     np.testing.assert_allclose(images.mean() / 255, 0.1307, atol=1e-4)
     np.testing.assert_allclose(images.std() / 255, 0.3081, atol=1e-4)
     # A copy of the files is the same data; a corrupt file is not used.
@@ -135,6 +138,7 @@ class DecodedBuilder:
     def __init__(self, examples, dtype=np.uint8):
         feature = types.SimpleNamespace(np_dtype=dtype)
         self.info = types.SimpleNamespace(features={"image": feature})
+        self.name = "shapes"
         self.examples = examples
 
     def as_data_source(self, split, decoders):
@@ -148,22 +152,35 @@ def png(pixels):
     return file.getvalue()
 
 
+def decode(examples, shape):
+    return tfds._decode(
+        tfds._examples(DecodedBuilder(examples), Resize(shape), "train")
+    )
+
+
 def test_decoded_images_are_the_pixels():
     gray = np.random.default_rng(0).integers(0, 256, (4, 6, 5), np.uint8)
     color = np.random.default_rng(1).integers(0, 256, (4, 6, 5, 3), np.uint8)
     examples = [{"image": png(x), "label": i} for i, x in enumerate(gray)]
-    arrays = tfds._decode(DecodedBuilder(examples), "train", "name")
+    arrays = decode(examples, (6, 5, 1))
     np.testing.assert_array_equal(arrays["images"], gray[..., None])
     np.testing.assert_array_equal(arrays["labels"], range(4))
-    examples = [{"image": png(x)} for x in color]
-    arrays = tfds._decode(DecodedBuilder(examples), "train", "name")
+    arrays = decode([{"image": png(x)} for x in color], (6, 5, 3))
     np.testing.assert_array_equal(arrays["images"], color)
     np.testing.assert_array_equal(arrays["labels"], [0] * 4)  # there are none
 
 
+def test_images_of_several_sizes_become_one_size():
+    ramp = np.arange(0, 250, 25, dtype=np.uint8)
+    wide, high = np.tile(ramp, (4, 1)), np.tile(ramp[:, None], (1, 4))
+    images = decode([{"image": png(x)} for x in (wide, high)], (4, 4, 1))["images"]
+    np.testing.assert_array_equal(images[0, ..., 0], wide[:, 3:7])
+    np.testing.assert_array_equal(images[1, ..., 0], high[3:7])
+
+
 def test_unsuitable_images_are_refused():
-    sizes = [{"image": png(np.zeros((n, 4), np.uint8))} for n in (4, 5)]
-    with pytest.raises(ganjax.UserError, match="^name: expected images of one size"):
-        tfds._decode(DecodedBuilder(sizes), "train", "name")
-    with pytest.raises(ganjax.UserError, match="^name: expected 8-bit images"):
-        tfds._decode(DecodedBuilder(sizes, np.uint16), "train", "name")
+    examples = [{"image": png(np.zeros((4, 4), np.uint8))}]
+    with pytest.raises(ganjax.UserError, match="name='shapes': expected 8-bit images"):
+        decode(examples, (4, 4, 1), np.uint16)
+    with pytest.raises(ganjax.UserError, match=r"image_shape=\(28, 28, 2\): expected"):
+        data.load(DataOptions(image_shape=(28, 28, 2)))

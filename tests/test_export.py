@@ -147,6 +147,7 @@ NETWORKS = {
     "goodfellow2014": {"generator.hidden": (16,)},
     "mlp_l1": {"generator.hidden": (16, 16)},
     "image_folder": {"generator.channels": (8, 8, 4, 4)},
+    "stylegan": {"generator.channels": (4, 4, 4), "generator.w_dim": 8},
 }
 RESNET = {
     "generator": {

@@ -37,6 +37,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "cyclegan": SHALLOW,
     "srgan": {"generator.blocks": 0, "discriminator.channels": (2,)},
     "stargan": SHALLOW,
+    "stylegan": NARROW | {"generator.w_dim": 2},
     "text_to_image": NARROW | {"generator.hidden": ()},
 }
 

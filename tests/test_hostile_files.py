@@ -13,6 +13,7 @@ import ganjax
 from ganjax import samples
 from ganjax.data import DataOptions, tfds
 from ganjax.images import save_gif, save_png
+from ganjax.run_folder import sample_files
 from ganjax.writers import Writer, read_jsonl
 
 SHAPE = (28, 28, 1)
@@ -157,8 +158,8 @@ def test_other_files_among_samples_are_no_frames(tmp_path):
     (tmp_path / "samples").mkdir()
     for name in names:
         (tmp_path / f"samples/step_{name}.png").touch()
-    with Writer(tmp_path, 9, 9, 1) as writer:
-        assert list(writer.frames()) == [1, 3]
+    with Writer(tmp_path, 9, 9, 1):
+        assert list(sample_files(tmp_path)) == [1, 3]
 
 
 def test_damaged_frames_are_skipped_by_name(tmp_path, capsys):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from ganjax import rows, writers
 from ganjax.images import save_png
+from ganjax.run_folder import sample_files
 from ganjax.writers import Writer
 
 NUM_STEPS, NUM_ROWS = 1_000_000, 100_000
@@ -90,7 +91,7 @@ def test_names_of_samples_sort_by_step(tmp_path):
     with Writer(tmp_path, 0, NUM_STEPS, 8) as writer:
         for step in steps:
             writer.samples(step, IMAGE, IMAGE)
-        assert list(writer.frames()) == sorted(steps)
+        assert list(sample_files(tmp_path)) == sorted(steps)
     names = sorted(path.name for path in (tmp_path / "samples").iterdir())
     assert names == [f"step_{step:07d}.png" for step in sorted(steps)]
 

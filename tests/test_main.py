@@ -49,7 +49,7 @@ def place(tmp_path: Path, data_place: dict[str, str], mnist) -> list[str]:
     [
         (
             ["--config=configs/absent.py"],
-            "absent.py: expected a file or one of cnn, cond",
+            "absent.py: expected a file or one of celeba64, cifar10, cnn",
         ),
         ([], "--config is missing"),
         (

@@ -22,6 +22,8 @@ from ganjax.models import DISCRIMINATORS, GENERATORS
 from ganjax.models.modulated import modulated_conv
 from ganjax.models.stylegan import Randomness
 from ganjax.models.stylegan_discriminator import group_deviation
+from ganjax.priors import sphere
+from ganjax.state import abstract_state
 
 Z = jax.random.normal(jax.random.key(1), (3, 5))
 LABELS = jnp.array([2, 0, 1])
@@ -33,6 +35,7 @@ SMALL = {
     "generator": {"name": "stylegan", "channels": (4, 3), "w_dim": 6},
     "discriminator": {"name": "stylegan", "channels": (3, 4), "group": 2},
     "prior__distribution": "sphere",
+    "conv": "library",  # it compiles faster
 }
 
 
@@ -259,6 +262,19 @@ def test_labels_change_images_and_logits(generator):
         assert changed == [True, False, True]  # labels 2, 0, 1
 
 
+@pytest.mark.parametrize("name,channels", [("stylegan", 1), ("stylegan:faces", 3)])
+def test_configs_make_networks_that_fit_their_data(name, channels):
+    gan = ganjax.make_gan(ganjax.load_config(name))
+    assert gan.prior.distribution is sphere
+    state = abstract_state(gan)
+    assert state.g.params["synthesis"]["ToImage_0"]["bias"].shape == (channels,)
+    assert state.d.params["EqualConv_0"]["kernel"].shape == (1, 1, channels, 8)
+    lowest = state.g.params["synthesis"]["constant"].shape[1:3]
+    assert lowest == ((7, 7) if name == "stylegan" else (4, 4))
+    first, _ = state.d.params["EqualDense_0"]["kernel"].shape
+    assert first == lowest[0] * lowest[1] * gan.discriminator.channels[-1]
+
+
 # --- randomness ---------------------------------------------------------------------
 
 
@@ -308,6 +324,7 @@ def test_mixed_samples_change_their_w_at_a_random_layer():
     module = GENERATORS["stylegan"](**G, image_shape=(8, 8, 2), style_mixing=p)
     variables = init(module, Z)
     z = jax.random.normal(jax.random.key(3), (num, 5))
+    z /= jnp.sqrt(jnp.mean(z * z, axis=1, keepdims=True))  # or both share its norm
     keys = Randomness(*jax.random.split(jax.random.key(4), 4))
     w = module.apply(variables, z, method="styles")
     layers = module.apply(variables, keys, w, z, None, method="mix")

@@ -10,7 +10,8 @@ from PIL import Image
 import ganjax
 from ganjax.images import shrink_pixels
 from ganjax.metrics.super_resolution import interpolate
-from ganjax.models.super_resolution import SuperResolution, enlarge, shrink
+from ganjax.models.resampling import shrink
+from ganjax.models.super_resolution import SuperResolution, enlarge
 from ganjax.steps import G_TAGS, update_keys
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), np.uint8)

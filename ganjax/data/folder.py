@@ -21,6 +21,7 @@ from ganjax.data.dataset import (
     make_arrays_dataset,
 )
 from ganjax.data.records import Labels, Origin, Put, stored
+from ganjax.data.resize import Resize
 from ganjax.errors import UserError, printable
 
 MIN_IMAGES = 20
@@ -32,11 +33,10 @@ PROGRAMS = {"EPS", "WMF"}  # Pillow runs Ghostscript, or the drawing commands of
 def load(options: DataOptions) -> Dataset:
     """Every image file in and below `manual_dir`.
 
-    Each image is cropped about its center to the proportions of `image_shape` and
-    resized; transparency becomes white. What has an image's suffix and cannot be read,
-    or has more pixels than Pillow considers safe, is listed and skipped. Every tenth
-    image is a test image. Labels are the subfolders directly below `manual_dir`, in
-    alphabetical order.
+    Each image is cropped about its center and resized, as `Resize` says. What has an
+    image's suffix and cannot be read, or has more pixels than Pillow considers safe, is
+    listed and skipped. Every tenth image is a test image. Labels are the subfolders
+    directly below `manual_dir`, in alphabetical order.
 
     The images of many files, or of more bytes than `device_budget_mb`, are decoded once
     into records.
@@ -44,17 +44,13 @@ def load(options: DataOptions) -> Dataset:
     Raises:
       UserError: no folder, too few readable images in it, or a bad shape.
     """
-    shape = tuple(options.image_shape)
-    if len(shape) != 3 or shape[-1] not in (1, 3):
-        raise UserError(
-            f"config.data.image_shape={shape}: expected (height, width, channels) "
-            "with 1 or 3 channels"
-        )
-    files = Files(options.manual_folder(), shape)
+    files = Files(options.manual_folder(), Resize.of(options))
+    shape = files.resize.shape
     size = len(files.paths) * math.prod(shape)
     if len(files.paths) > MAX_DECODED or size > options.device_budget_mb * MEGABYTE:
         origin = Origin("image_folder", printable(files.folder), files.key())
-        place = os.fsencode(files.folder.resolve()) + str(shape).encode()
+        form = f"{shape}{options.crop}" if options.crop else str(shape)
+        place = os.fsencode(files.folder.resolve()) + form.encode()
         name = f"image_folder-{hashlib.sha256(place).hexdigest()[:12]}"
         folder = options.cache_folder(name)
         return stored(folder, origin, shape, files.write)
@@ -69,11 +65,11 @@ def load(options: DataOptions) -> Dataset:
 class Files:
     """The image files in and below a folder, and images of one shape made of them."""
 
-    def __init__(self, folder: Path, shape: tuple[int, ...]):
+    def __init__(self, folder: Path, resize: Resize):
         known = Image.registered_extensions().items()
         self.formats = [kind for kind in Image.OPEN if kind not in PROGRAMS]
         suffixes = {suffix for suffix, kind in known if kind in self.formats}
-        self.folder, self.shape = folder, shape
+        self.folder, self.resize = folder, resize
         self.paths = sorted(
             f
             for f in ([folder] if folder.is_file() else folder.rglob("*"))
@@ -146,7 +142,6 @@ class Files:
 
     def _read(self, file: Path) -> np.ndarray | None:
         """uint8 [H, W, C], or None if the file is not a readable image."""
-        height, width, channels = self.shape
         try:
             if not file.is_file():  # opening a pipe would wait for its other end
                 return None
@@ -154,13 +149,6 @@ class Files:
                 image = ImageOps.exif_transpose(opened)
             if image.mode == "F":  # floats without a known range
                 return None
-            if image.mode.startswith("I"):  # mostly 16 bits, which Pillow clips to 8
-                pixels = np.asarray(image)
-                shift = 8 if image.mode != "I" or pixels.max() > 255 else 0
-                image = Image.fromarray((pixels >> shift).clip(0, 255).astype(np.uint8))
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            image = image.convert("L" if channels == 1 else "RGB")
-            return np.asarray(ImageOps.fit(image, (width, height))).reshape(self.shape)
+            return self.resize(image)
         except Exception:  # each of Pillow's decoders has its own errors
             return None

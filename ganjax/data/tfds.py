@@ -12,7 +12,7 @@ import re
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from PIL import Image
 
 from ganjax.data.dataset import MEGABYTE, DataOptions, Dataset, make_arrays_dataset
 from ganjax.data.records import Labels, Origin, Put, stored
+from ganjax.data.resize import Resize
 from ganjax.errors import UserError
 
 FORMAT = "array_record"  # the format of TFDS that is read without TensorFlow
@@ -40,45 +41,57 @@ class Unreachable(Exception):
 def load(options: DataOptions, manual: Mapping[str, str]) -> Dataset:
     """The training and test images of a TFDS data set, prepared if need be.
 
-    Images of more bytes than `device_budget_mb` are decoded once into records.
+    Images of another shape than `image_shape` are cropped and resized, as `Resize`
+    says. Labels are the feature "label", or 0. Images of more bytes than
+    `device_budget_mb` are decoded once into records.
 
     Args:
-      options: `name`, `data_dir` and `manual_dir`.
+      options: `name`, `data_dir`, `manual_dir`, `image_shape`, `crop`.
       manual: from `manual_files`.
 
     Raises:
       Unreachable: it is not prepared, and can't be.
       UserError: an unknown or unsuitable data set, or bad files in `manual_dir`.
     """
-    field = f"config.data.name={options.name!r}"
     folder, prepared = builder_folder(options)
     if not prepared and not options.manual_dir:
         check_network()
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder(options.name, data_dir=str(folder), file_format=FORMAT)
-    except Exception as error:
-        raise UserError(f"{field}: {_line(error)}") from error
+    builder = _builder(options, folder)
     if options.manual_dir:
         _check_manual(builder, options.manual_folder(), manual)
     if not builder.is_prepared():
-        print(f"preparing {options.name} in {folder}: about a minute", flush=True)
+        size = sum(info.size for info in builder.url_infos.values()) // MEGABYTE
+        print(f"preparing {options.name}, {size} MB, in {folder}", flush=True)
         _prepare(builder, options)
     if not {"train", "test"} <= set(builder.info.splits):
         splits = ", ".join(builder.info.splits)
-        raise UserError(f"{field}: expected the splits train and test, got {splits}")
-    source, shape = f"TFDS {builder.info.full_name}", tuple(options.image_shape)
+        raise UserError(
+            f"config.data.name={options.name!r}: expected the splits train and test, "
+            f"got {splits}"
+        )
+    source, resize = f"TFDS {builder.info.full_name}", Resize.of(options)
+    examples = partial(_examples, builder, resize)
     num = builder.info.splits["train"].num_examples
-    if num * math.prod(shape) > options.device_budget_mb * MEGABYTE:
-        origin = Origin(options.name, source, key=source, manual=dict(manual))
-        folder = options.cache_folder(f"{options.cache_name()}-records")
-        write = partial(_write, builder, options)
-        return stored(folder, origin, shape, write)
-    train, test = (_decode(builder, split, field) for split in ("train", "test"))
+    if num * math.prod(resize.shape) > options.device_budget_mb * MEGABYTE:
+        origin = Origin(options.name, source, f"{source} {resize}", dict(manual))
+        folder = options.cache_folder(f"{cache_name(options)}-records")
+        return stored(folder, origin, resize.shape, partial(_write, builder, examples))
+    train, test = (_decode(examples(split)) for split in ("train", "test"))
     return make_arrays_dataset(
         train, test, name=options.name, source=source, manual=manual
     )
+
+
+def cache_name(options: DataOptions) -> str:
+    """The folder of the decoded images: name and form, as in mnist-28x28x1."""
+    name = options.name.replace("/", "-").replace(":", "-")
+    return f"{name}-{Resize.of(options)}"
+
+
+def original_files(options: DataOptions) -> list[str]:
+    """The names of the files that TFDS downloads, which may be in `manual_dir`."""
+    infos = _builder(options, builder_folder(options)[0]).url_infos.values()
+    return sorted({info.filename for info in infos})
 
 
 def builder_folder(options: DataOptions) -> tuple[Path, bool]:
@@ -107,14 +120,25 @@ def _file_format(info: Path) -> str | None:
         ) from error
 
 
+def _builder(options: DataOptions, folder: Path) -> Any:
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder(options.name, data_dir=str(folder), file_format=FORMAT)
+    except Exception as error:
+        field = f"config.data.name={options.name!r}"
+        raise UserError(f"{field}: {_line(error)}") from error
+
+
 def manual_files(options: DataOptions) -> dict[str, str]:
     """sha256 by name of every file in `manual_dir`; none if that is ""."""
     files = sorted(options.manual_folder().iterdir()) if options.manual_dir else []
-    return {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in files
-        if file.is_file()
-    }
+    digests = {}
+    for path in files:
+        if path.is_file():
+            with path.open("rb") as file:
+                digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
 
 
 def check_network(seconds: float = 4.0) -> None:
@@ -143,8 +167,8 @@ def check_network(seconds: float = 4.0) -> None:
 
 def _check_manual(builder: Any, folder: Path, manual: Mapping[str, str]) -> None:
     """Check the original files before TensorFlow is imported, which takes seconds."""
-    for url, info in builder.url_infos.items():
-        file = url.rsplit("/", 1)[-1]
+    for info in builder.url_infos.values():
+        file = info.filename  # of CelebA another than the end of the URL
         if file not in manual:
             raise UserError(
                 f"config.data.manual_dir={str(folder)!r}: expected all original files, "
@@ -181,50 +205,44 @@ def _prepare(builder: Any, options: DataOptions) -> None:
         raise Unreachable(f"{what}: {_line(error)}") from error
 
 
-def _decode(builder: Any, split: str, field: str) -> dict[str, np.ndarray]:
-    images, labels = [], []
-    for image, label in _examples(builder, split, field):
-        images.append(image)
-        labels.append(label)
-    try:
-        return {"images": np.stack(images), "labels": np.array(labels, np.int32)}
-    except ValueError as error:
-        raise UserError(f"{field}: expected images of one size") from error
+def _decode(examples: Iterator[tuple[np.ndarray, int]]) -> dict[str, np.ndarray]:
+    images, labels = zip(*examples, strict=True)
+    return {"images": np.stack(images), "labels": np.array(labels, np.int32)}
 
 
-def _write(builder: Any, options: DataOptions, put: Put) -> Labels:
-    """Decodes all images of the shape of the options, with a progress bar."""
+def _write(builder: Any, examples: Callable[[str], Any], put: Put) -> Labels:
+    """Decodes all images, with a progress bar."""
     from tqdm import tqdm
 
-    shape, labels = tuple(options.image_shape), {}
+    labels = {}
     for split in ("train", "test"):
         found = []
         total = builder.info.splits[split].num_examples
-        examples = _examples(builder, split, f"config.data.name={options.name!r}")
-        for image, label in tqdm(examples, f"decoding {split}", total, unit="image"):
-            if image.shape != shape:
-                raise UserError(
-                    f"config.data.image_shape={shape}: expected {image.shape}, the "
-                    f"shape of an image of {options.name}"
-                )
+        bar = tqdm(examples(split), f"decoding {split}", total, unit="image")
+        for image, label in bar:
             put(split, image)
             found.append(label)
         labels[split] = np.array(found, np.int32)
     return labels
 
 
-def _examples(builder: Any, split: str, field: str) -> Iterator[tuple[np.ndarray, int]]:
+def _examples(
+    builder: Any, resize: Resize, split: str
+) -> Iterator[tuple[np.ndarray, int]]:
     """The images of a split, uint8 [H, W, C], with their labels or 0."""
     import tensorflow_datasets as tfds
 
     features = builder.info.features
     if "image" not in features or features["image"].np_dtype != np.uint8:
-        raise UserError(f"{field}: expected 8-bit images, got {list(features)}")
+        raise UserError(
+            f"config.data.name={builder.name!r}: expected 8-bit images, got "
+            f"{list(features)}"
+        )
     # Pillow decodes PNGs several times faster than TFDS, which does so one at a time.
     decoders = {"image": tfds.decode.SkipDecoding()}
     for example in builder.as_data_source(split=split, decoders=decoders):
-        image = np.asarray(Image.open(io.BytesIO(example["image"])))
-        yield image if image.ndim == 3 else image[..., None], example.get("label", 0)
+        image = resize(Image.open(io.BytesIO(example["image"])))
+        yield image, example.get("label", 0)
 
 
 def _line(error: object) -> str:

@@ -16,7 +16,7 @@ from ganjax.gans.standard import Standard
 from ganjax.gans.stargan import StarGan
 from ganjax.gans.text_to_image import TextToImage
 from ganjax.optim import resolve_schedules
-from ganjax.options import Count, build, check, convert, group
+from ganjax.options import Count, build, check, convert, group, options
 
 GANS: dict[str, type[Gan]] = {
     "crnn_gan": CRnnGan,
@@ -44,13 +44,14 @@ def make_gan(config: ConfigDict | Mapping[str, Any]) -> Gan:
 
     Args:
       config: an `ml_collections.ConfigDict` as `load_config` returns it, or a mapping
-        of the same shape.
+        of the same shape. Options of the GAN that it lacks have their defaults.
 
     Raises:
       UserError: an unknown name, a bad value, or options that exclude each other.
     """
     plain = group(config, "config")
     gan = choose(GANS, plain.get("gan", ""), "config.gan")
+    plain = options(gan) | plain  # older configs lack newer options
     try:
         num_steps = convert(plain["num_steps"], Count, "config.num_steps")
         plain = resolve_schedules(plain, num_steps)
@@ -62,6 +63,6 @@ def make_gan(config: ConfigDict | Mapping[str, Any]) -> Gan:
         return gan.from_config(plain | {"data": dataclasses.asdict(data)})
     except KeyError as error:
         raise UserError(
-            f"config.{error.args[0]} is missing: expected every field of "
+            f"config.{error.args[0]} is missing: expected every group of "
             "configs/default.py; a checkpoint of another version may lack some"
         ) from error

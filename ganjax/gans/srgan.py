@@ -16,10 +16,11 @@ from ganjax.errors import UserError
 from ganjax.gan import Batch, Gan, Keys, Metrics, Variables
 from ganjax.gans.standard import make_network, resolve_conv
 from ganjax.images import grid, shrink_pixels
-from ganjax.losses import LOSSES, Loss, diagnostics
+from ganjax.losses import LOSSES, Loss, diagnostics, with_pixel_errors
 from ganjax.models import DISCRIMINATORS
 from ganjax.models.layers import check_image_shape
-from ganjax.models.super_resolution import SuperResolution, shrink
+from ganjax.models.resampling import shrink
+from ganjax.models.super_resolution import SuperResolution
 from ganjax.networks import discriminate, discriminate_both
 from ganjax.options import (
     NonNegative,
@@ -141,14 +142,8 @@ class SrGan(Gan):
             discriminate(self.discriminator, self.dtype, d, images, None, key)[0]
             for images, key in zip((batch, generated), dropout, strict=True)
         )
-        error = generated - batch
-        metrics = {
-            "g_loss": jnp.mean(self.loss.g(real, fake)),
-            "l1": jnp.mean(jnp.abs(error)),
-            "l2": jnp.mean(error**2),
-        }
-        loss = self.adversarial * metrics["g_loss"]
-        return loss + self.l1 * metrics["l1"] + self.l2 * metrics["l2"], metrics
+        weights = self.adversarial, self.l1, self.l2
+        return with_pixel_errors(self.loss.g(real, fake), generated - batch, weights)
 
     # -- samples: given low-resolution images, enlarged --------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from ganjax.augment import Augment, bind
 from ganjax.errors import UserError, choose, show
 from ganjax.gan import Gan, Keys, Metrics, Variables
 from ganjax.images import PixelRange, grid
@@ -66,6 +67,7 @@ class Standard(Gan):
     # Standard deviation of Gaussian noise on all that D sees (arXiv:1610.04490), on
     # the scale of the generator's range.
     instance_noise: Number = 0.0
+    augment: Augment = Augment()  # of all images that D sees
     # Weights of mean |G(z) − x| and mean (G(z) − x)², unpaired, in G's loss.
     l1: NonNegative = 0.0
     l2: NonNegative = 0.0
@@ -82,6 +84,7 @@ class Standard(Gan):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.augment.check(tuple(self.generator.image_shape))
         if not self.penalties:
             return
         if self.d_optimizer.clip_weights:
@@ -139,7 +142,7 @@ class Standard(Gan):
         labels = jnp.zeros(2, jnp.int32) if self.num_classes else None
         g = self.generator.init(g_key, z, labels=labels)
         d = self.discriminator.init(d_key, images, labels=labels)
-        return dict(g), dict(d)
+        return dict(g), self.augment.add_state(dict(d))
 
     def generate(self, g: Variables, batch: Any, keys: Keys) -> tuple[Images, PyTree]:
         images, labels = self.unpack(batch)
@@ -151,11 +154,14 @@ class Standard(Gan):
         self, d: Variables, batch: Any, generated: Images, keys: Keys, step: Array
     ) -> tuple[Array, tuple[PyTree, Metrics]]:
         images, labels = self.unpack(batch)
-        real, fake = self.add_instance_noise(keys.noise, (images, generated), step)
+        pair = self.add_instance_noise(keys.noise, (images, generated), step)
+        d, transform = bind(self, d, keys.noise, len(images))
         dropout = self.local_key(keys.dropout)
         network = self.discriminator, self.dtype, d
-        logits, stats = discriminate_both(*network, (real, fake), labels, dropout)
+        seen = transform.both(pair)
+        logits, stats = discriminate_both(*network, seen, labels, dropout)
         metrics = diagnostics(self.loss, *logits, self.pmean)
+        state, found = transform.adapt(logits)
 
         loss_fn = with_label_smoothing(self.loss, self.label_smoothing)
         loss_fn = with_weights(loss_fn, *self.d_weights)
@@ -163,21 +169,23 @@ class Standard(Gan):
         loss = metrics["d_loss"] = jnp.mean(loss_fn.d(*logits))
 
         def d_fn(x: Images) -> Array:
-            return discriminate(*network, x, labels, dropout)[0]
+            return discriminate(*network, transform(x), labels, dropout)[0]
 
-        penalty, values = self.penalize(d_fn, (real, fake), keys, step)
-        return loss + penalty, (stats, metrics | values)
+        penalty, values = self.penalize(d_fn, pair, keys, step)
+        return loss + penalty, (stats | state, metrics | values | found)
 
     def g_loss(
         self, d: Variables, batch: Any, generated: Images, keys: Keys, step: Array
     ) -> tuple[Array, Metrics]:
         images, labels = self.unpack(batch)
         pair = self.add_instance_noise(keys.noise, (images, generated), step)
+        d, transform = bind(self, d, keys.noise, len(images))
+        seen = transform(pair[0]), transform(pair[1], first=len(images))
         dropout = jax.random.split(self.local_key(keys.dropout))
         # Two passes: D(real) needs no gradient, and is dropped where no loss uses it.
         real_logits, fake_logits = (
             discriminate(self.discriminator, self.dtype, d, x, labels, key)[0]
-            for x, key in zip(pair, dropout, strict=True)
+            for x, key in zip(seen, dropout, strict=True)
         )
         loss = jnp.mean(self.loss.g(real_logits, fake_logits))
         metrics = {"g_loss": loss}
@@ -297,22 +305,26 @@ class Standard(Gan):
             )
         return images, labels
 
+    def draw_pair(
+        self, sampler: Callable[[Any, int], Array], key: Key[Array, ""], num: int
+    ) -> tuple[Array, Array]:
+        """Independent draws for `num` real and `num` generated images."""
+        real_key, fake_key = jax.random.split(key)
+        return self.draw(sampler, real_key, num), self.draw(sampler, fake_key, num)
+
     def add_instance_noise(
         self, key: Key[Array, ""], pair: tuple[Images, Images], step: Array
     ) -> tuple[Images, Images]:
-        """Independent Gaussian noise of the same scale on real and generated images."""
+        """Gaussian noise of the same scale on real and generated images."""
         if self.instance_noise == 0:
             return pair
-        sigma = value_at(self.instance_noise, step)
+        sigma, shape = value_at(self.instance_noise, step), pair[0].shape[1:]
 
-        def noisy(images: Images, key: Key[Array, ""]) -> Images:
-            def normal(key: Key[Array, ""], n: int) -> Array:
-                return jax.random.normal(key, (n, *images.shape[1:]))
+        def normal(key: Key[Array, ""], n: int) -> Array:
+            return jax.random.normal(key, (n, *shape))
 
-            return images + sigma * self.draw(normal, key, len(images))
-
-        real_key, fake_key = jax.random.split(key)
-        return noisy(pair[0], real_key), noisy(pair[1], fake_key)
+        noise = self.draw_pair(normal, key, len(pair[0]))
+        return pair[0] + sigma * noise[0], pair[1] + sigma * noise[1]
 
     def flip_some_labels(
         self, key: Key[Array, ""], logits: tuple[Array, Array]

@@ -15,7 +15,7 @@ from ganjax.data import captions
 from ganjax.gan import Gan, Keys, Metrics, Variables
 from ganjax.gans.standard import make_network, resolve_conv
 from ganjax.images import grid
-from ganjax.losses import LOSSES, Loss, diagnostics
+from ganjax.losses import LOSSES, Loss, diagnostics, with_pixel_errors
 from ganjax.models import GENERATORS
 from ganjax.models.layers import check_image_shape
 from ganjax.models.text import TextDiscriminator, TextEncoder, TextGenerator
@@ -152,13 +152,8 @@ class TextToImage(Gan):
         real = self.discriminate(d, batch.images, generated.tokens)
         fake = self.discriminate(d, generated.images, generated.tokens)
         error = generated.images - batch.images
-        metrics = {
-            "g_loss": jnp.mean(self.loss.g(real, fake)),
-            "l1": jnp.mean(jnp.abs(error)),
-            "l2": jnp.mean(error**2),
-        }
-        loss = self.adversarial * metrics["g_loss"]
-        return loss + self.l1 * metrics["l1"] + self.l2 * metrics["l2"], metrics
+        weights = self.adversarial, self.l1, self.l2
+        return with_pixel_errors(self.loss.g(real, fake), error, weights)
 
     def next_rows(self, x: Array) -> Array:
         """The row after each, in the batch of all devices; after the last the first."""

@@ -42,20 +42,6 @@ def smooth(kernel: Float[Array, "k k I O"]) -> Float[Array, "K K I O"]:
     return jnp.einsum("mk,nl,klio->mnio", matrix, matrix, kernel)
 
 
-def halve(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
-    """The filter with a stride of 2, without features in common."""
-
-    def matrix(size: int) -> jax.Array:
-        rows = np.zeros((size // 2, size + 2), np.float32)
-        for i in range(size // 2):
-            rows[i, 2 * i : 2 * i + len(FILTER)] = FILTER
-        return jnp.asarray(rows[:, 1:-1], x.dtype)
-
-    _, height, width, _ = x.shape
-    x = jnp.einsum("hm,bmwc->bhwc", matrix(height), x)
-    return jnp.einsum("wm,bhmc->bhwc", matrix(width), x)
-
-
 class EqualDense(nn.Module):
     """x @ kernel + bias; `rate` multiplies the learning rate of both."""
 

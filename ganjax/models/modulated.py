@@ -43,7 +43,7 @@ class StyledConv(nn.Module):
     def __call__(
         self,
         x: Float[Array, "#B H W I"],
-        w: Float[Array, "B W"],
+        w: Float[Array, "B D"],
         noise: Float[Array, "#B h w 1"],
     ) -> Float[Array, "B h w features"]:
         style = EqualDense(x.shape[-1], bias=1.0)(w)
@@ -62,16 +62,10 @@ class ToImage(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B H W I"], w: Float[Array, "B W"]
+        self, x: Float[Array, "B H W I"], w: Float[Array, "B D"]
     ) -> Float[Array, "B H W channels"]:
         style = EqualDense(x.shape[-1], bias=1.0)(w)
         kernel = scaled_kernel(self, (1, 1, x.shape[-1], self.channels))
         y = CONV[self.conv](x * style[:, None, None], kernel, 1)
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
         return y + bias.reshape(1, 1, 1, -1)
-
-
-def upsample(x: Float[Array, "B H W C"], conv: str) -> Float[Array, "B h w C"]:
-    """Twice the resolution, by the low-pass filter."""
-    identity = jnp.eye(x.shape[-1], dtype=x.dtype).reshape(1, 1, *x.shape[-1:] * 2)
-    return CONV_TRANSPOSE[conv](x, 4 * smooth(identity), 2)

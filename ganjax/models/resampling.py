@@ -1,8 +1,9 @@
-"""Images at twice and at half the resolution, filtered with [1, 3, 3, 1] in both axes.
+"""Images at other resolutions.
 
-The bilinear resampling of StyleGAN (arXiv:1812.04948, section 2) and R3GAN
-(arXiv:2501.05441, section 3.4). Beyond the edges pixels are 0. As sums of shifted
-images: XLA's convolutions with fixed filters are far slower on CPUs.
+`upsample` and `downsample` filter with [1, 3, 3, 1] in both axes, the bilinear
+resampling of StyleGAN (arXiv:1812.04948, section 2) and R3GAN (arXiv:2501.05441,
+section 3.4). Beyond the edges pixels are 0. They are sums of shifted images: XLA's
+convolutions with fixed filters are far slower on CPUs.
 """
 
 import jax.numpy as jnp
@@ -39,3 +40,13 @@ def shift(x: Array, axis: int, by: int) -> Array:
     edges = [(0, 0, 0)] * x.ndim
     edges[axis] = (by, -by, 0)  # a negative edge cuts
     return lax.pad(x, jnp.zeros((), x.dtype), edges)
+
+
+def shrink(x: Float[Array, "B H W C"], factor: int) -> Float[Array, "B h w C"]:
+    """The mean of every square of factor × factor pixels.
+
+    Not `nn.avg_pool`, which XLA computes one number at a time on CPUs.
+    """
+    b, h, w, c = x.shape
+    blocks = x.reshape(b, h // factor, factor, w // factor, factor, c)
+    return jnp.mean(blocks, axis=(2, 4))

@@ -39,6 +39,7 @@ from ganjax.models.layers import (
     divide_image,
     run_layer,
 )
+from ganjax.models.resampling import shrink
 from ganjax.options import Rate, Size, Widths, choice, given
 
 Labels = Int[Array, " B"] | None
@@ -164,7 +165,7 @@ class DownBlock(nn.Module):
         y = conv(3, self.kernel_init, y, features if self.first else inputs)
         y = conv(3, last, nn.relu(y), features)
         if self.down:  # a 1x1 convolution of means is the mean of 1x1 convolutions
-            x, y = halve(x), halve(y)
+            x, y = shrink(x, 2), shrink(y, 2)
         if self.down or inputs != features:
             x = conv(1, self.kernel_init, x, features)
         return x + y
@@ -216,12 +217,3 @@ class Discriminator(nn.Module):
 def double(x: Float[Array, "B H W C"]) -> Float[Array, "B 2*H 2*W C"]:
     """Every pixel as a square of four."""
     return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-
-
-def halve(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
-    """The mean of every square of four pixels.
-
-    Not `nn.avg_pool`, which XLA computes one number at a time on CPUs.
-    """
-    b, h, w, c = x.shape
-    return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))

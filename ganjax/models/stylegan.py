@@ -34,7 +34,8 @@ from ganjax import axis
 from ganjax.errors import UserError
 from ganjax.models.equalized import EqualDense, lrelu
 from ganjax.models.layers import OUTPUTS, Output, divide_image
-from ganjax.models.modulated import StyledConv, ToImage, upsample
+from ganjax.models.modulated import StyledConv, ToImage
+from ganjax.models.resampling import upsample
 from ganjax.options import Fraction, PositiveInt, Repeats, Widths, choice, given
 
 Labels = Int[Array, " B"] | None
@@ -80,7 +81,7 @@ class Synthesis(nn.Module):
 
     @nn.compact
     def __call__(
-        self, w: Sequence[Float[Array, "B W"]], noise: Sequence[Float[Array, "..."]]
+        self, w: Sequence[Float[Array, "B D"]], noise: Sequence[Float[Array, "..."]]
     ) -> Float[Array, "B H W C"]:
         normal = nn.initializers.normal(1.0)
         x = self.param("constant", normal, (1, *self.start, self.channels[0]))
@@ -91,7 +92,7 @@ class Synthesis(nn.Module):
             for i, up in ((2 * r - 1, True), (2 * r, False)):
                 x = StyledConv(features, up, self.conv)(x, w[i], noise[i])
             new = ToImage(self.image_channels, self.conv)(x, w[2 * r + 1])
-            image = upsample(image, self.conv) + new
+            image = upsample(image) + new
         return image
 
 
@@ -148,7 +149,7 @@ class Generator(nn.Module):
 
     def styles(
         self, z: Float[Array, "B Z"], labels: Labels = None, update_mean: bool = False
-    ) -> Float[Array, "B W"]:
+    ) -> Float[Array, "B D"]:
         """The w of z and of labels."""
         scale = rms(z)
         w = self.mapping(z / scale, labels)
@@ -160,14 +161,14 @@ class Generator(nn.Module):
         return center + scale * (w - center)
 
     def synthesize(
-        self, w: Float[Array, "B {self.num_layers} W"]
+        self, w: Float[Array, "B {self.num_layers} D"]
     ) -> Float[Array, "B H W C"]:
         """Images of a w for each layer, outside of training."""
         layers = [w[:, i] for i in range(self.num_layers)]
         return self.images(layers, self.constant_noise())
 
     def images(self, w: Sequence[Array], noise: Sequence[Array]) -> Array:
-        """Images of a w [B, W] for each layer, and noise for each convolution."""
+        """Images of a w [B, D] for each layer, and noise for each convolution."""
         dtype = w[0].dtype
         return self.output.activation(
             self.synthesis(w, [x.astype(dtype) for x in noise])

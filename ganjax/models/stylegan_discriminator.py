@@ -9,8 +9,9 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from ganjax.errors import UserError
-from ganjax.models.equalized import EqualConv, EqualDense, halve, lrelu
+from ganjax.models.equalized import EqualConv, EqualDense, lrelu
 from ganjax.models.layers import check_image_shape
+from ganjax.models.resampling import downsample
 from ganjax.options import Repeats, Widths, given
 
 
@@ -25,7 +26,7 @@ class DownBlock(nn.Module):
         y = lrelu(EqualConv(x.shape[-1], 3, conv=self.conv)(x))
         y = lrelu(EqualConv(self.features, 3, down=True, conv=self.conv)(y))
         shortcut = EqualConv(self.features, 1, use_bias=False, conv=self.conv)
-        return (shortcut(halve(x)) + y) * 0.5**0.5
+        return (shortcut(downsample(x)) + y) * 0.5**0.5
 
 
 def group_deviation(

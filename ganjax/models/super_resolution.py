@@ -44,10 +44,3 @@ def enlarge(x: Float[Array, "B h w C"], factor: int) -> Float[Array, "B H W C"]:
     """Bicubic interpolation."""
     b, h, w, c = x.shape
     return jax.image.resize(x, (b, factor * h, factor * w, c), "cubic")
-
-
-def shrink(x: Float[Array, "B H W C"], factor: int) -> Float[Array, "B h w C"]:
-    """The mean of every square of factor × factor pixels."""
-    b, h, w, c = x.shape
-    blocks = x.reshape(b, h // factor, factor, w // factor, factor, c)
-    return jnp.mean(blocks, axis=(2, 4))
