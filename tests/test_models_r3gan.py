@@ -96,7 +96,7 @@ def test_resampling_is_a_filter(up):
 
 def test_generator_by_hand():
     module = G(image_shape=(8, 8, 2), channels=(4, 4, 2), group_width=2, blocks=1)
-    variables = randomized(module.init(jax.random.key(0), Z))
+    variables = randomized(jax.jit(module.init)(jax.random.key(0), Z))
     params = jax.tree.map(np.asarray, variables["params"])
     dense = [params[f"Dense_{i}"]["kernel"] for i in range(3)]
     x = params["basis"] * (np.asarray(Z) @ dense[0])[:, None, None]
@@ -104,16 +104,15 @@ def test_generator_by_hand():
     x = run_block(resample(resample(x, 1, True), 2, True), params["Block_1"], 2)
     x = resample(resample(x @ dense[1], 1, True), 2, True)
     expected = run_block(x, params["Block_2"], 2) @ dense[2]
-    np.testing.assert_allclose(
-        module.apply(variables, Z), expected, rtol=1e-3, atol=1e-3
-    )
+    actual = jax.jit(module.apply)(variables, Z)
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("num_classes", [0, 3])
 def test_discriminator_by_hand(num_classes):
     module = D(channels=(2, 4), group_width=4, num_classes=num_classes)
     labels = jnp.array([2, 0, 1]) if num_classes else None
-    variables = module.init(jax.random.key(0), IMAGES, labels=labels)
+    variables = jax.jit(module.init)(jax.random.key(0), IMAGES, labels=labels)
     variables = randomized(variables)
     params = jax.tree.map(np.asarray, variables["params"])
     dense = [params[f"Dense_{i}"]["kernel"] for i in range(3)]
@@ -126,7 +125,7 @@ def test_discriminator_by_hand(num_classes):
         expected = (outputs * embedding).sum(-1)
     else:
         expected = outputs[:, 0]
-    logits = module.apply(variables, IMAGES, labels=labels)
+    logits = jax.jit(module.apply)(variables, IMAGES, labels=labels)
     np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-3)
 
 
@@ -134,7 +133,7 @@ def test_blocks_start_as_the_identity_with_scaled_weights():
     """Standard deviations: a gain √(2/1.04), L^(-1/4) for L blocks, fan-in."""
     x = jax.random.normal(jax.random.key(0), (2, 4, 4, 64))
     module = Block(num_blocks=16, expansion=2, group_width=32, conv="library")
-    y, variables = module.init_with_output(jax.random.key(1), x)
+    y, variables = jax.jit(module.init_with_output)(jax.random.key(1), x)
     assert (y == x).all()
     params = variables["params"]
     for name, fan_in in (("Dense_0", 64), ("Conv_0", 9 * 32)):
@@ -149,15 +148,16 @@ def test_labels_change_images_and_logits():
     d = D(channels=(8,), num_classes=3)
     for module, inputs in ((g, Z), (d, IMAGES)):
         zeros, ones = jnp.zeros(3, jnp.int32), jnp.ones(3, jnp.int32)
-        variables = module.init(jax.random.key(0), inputs, labels=zeros)
+        variables = jax.jit(module.init)(jax.random.key(0), inputs, labels=zeros)
+        apply = jax.jit(module.apply)
         outputs = [
-            module.apply(variables, inputs, labels=labels)
-            for labels in (zeros, ones, zeros)
+            apply(variables, inputs, labels=labels) for labels in (zeros, ones, zeros)
         ]
         assert jnp.abs(outputs[0] - outputs[1]).max() > 1e-3
         assert_close(outputs[0], outputs[2], rtol=1e-6, atol=1e-6)
-    embeddings = g.init(jax.random.key(0), jnp.zeros((3, 64)), labels=zeros)["params"]
-    scale = embeddings["WithLabel_0"]["Embed_0"]["embedding"].std()
+    init = jax.jit(nn.Module.init, static_argnums=0)
+    params = init(g, jax.random.key(0), jnp.zeros((3, 64)), labels=zeros)["params"]
+    scale = params["WithLabel_0"]["Embed_0"]["embedding"].std()
     assert float(scale) == pytest.approx(1 / np.sqrt(3), rel=0.25)
 
 

@@ -127,7 +127,7 @@ def relu(x):
 def test_generator_by_hand(norm):
     """Dense, two blocks, [BatchNorm,] ReLU, convolution, tanh: arXiv:1802.05957."""
     module = GENERATORS["resnet"](image_shape=(8, 8, 2), channels=(4, 3, 3), norm=norm)
-    variables = randomized(module.init(jax.random.key(0), Z))
+    variables = randomized(jax.jit(module.init)(jax.random.key(0), Z))
     params = variables["params"]
 
     def finish(x, params):
@@ -143,14 +143,15 @@ def test_generator_by_hand(norm):
         y = layer(finish(y, norms[1]), block["Conv_1"])
         x = layer(double(x), block["Conv_2"]) + y
     expected = np.tanh(layer(finish(x, params.get("Norm_0")), params["Conv_0"]))
-    actual, _ = module.apply(variables, Z, mutable=["batch_stats"])
+    apply = jax.jit(partial(module.apply, mutable=["batch_stats"]))
+    actual, _ = apply(variables, Z)
     np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_discriminator_by_hand():
     """A halving block, one at the same resolution, ReLU, sum, dense layer."""
     module = DISCRIMINATORS["resnet"](channels=(4, 5), blocks=(5,), norm="none")
-    variables = randomized(module.init(jax.random.key(0), IMAGES))
+    variables = randomized(jax.jit(module.init)(jax.random.key(0), IMAGES))
     params = variables["params"]
     x = np.asarray(IMAGES)
     for i in range(3):
@@ -165,13 +166,13 @@ def test_discriminator_by_hand():
     expected = relu(x).sum((1, 2)) @ np.asarray(dense["kernel"])[:, 0]
     expected += np.asarray(dense["bias"])
     np.testing.assert_allclose(
-        module.apply(variables, IMAGES), expected, rtol=1e-3, atol=1e-3
+        jax.jit(module.apply)(variables, IMAGES), expected, rtol=1e-3, atol=1e-3
     )
 
 
 def test_blocks_without_a_norm_start_as_their_shortcuts():
     module = DISCRIMINATORS["resnet"](channels=(4,), blocks=(4,), norm="none")
-    variables = module.init(jax.random.key(0), IMAGES)
+    variables = jax.jit(module.init)(jax.random.key(0), IMAGES)
     for i in range(2):
         last = variables["params"][f"DownBlock_{i}"]["Conv_1"]
         assert not jnp.any(last["kernel"]) and not jnp.any(last["bias"])
@@ -182,7 +183,7 @@ def test_spectral_kernels_have_one_as_their_largest_singular_value():
     options = {"channels": (4,), "blocks": (4,)}
     spectral = DISCRIMINATORS["resnet"](**options)
     plain = DISCRIMINATORS["resnet"](**options, norm="none")
-    variables = spectral.init(jax.random.key(0), IMAGES)
+    variables = jax.jit(spectral.init)(jax.random.key(0), IMAGES)
 
     @jax.jit
     def iterate(variables):
@@ -198,8 +199,8 @@ def test_spectral_kernels_have_one_as_their_largest_singular_value():
         return p / np.linalg.norm(np.asarray(p).reshape(-1, p.shape[-1]), 2)
 
     params = jax.tree_util.tree_map_with_path(normalize, variables["params"])
-    expected = plain.apply({"params": params}, IMAGES)
-    actual = spectral.apply(variables, IMAGES, train=False)
+    expected = jax.jit(plain.apply)({"params": params}, IMAGES)
+    actual = jax.jit(partial(spectral.apply, train=False))(variables, IMAGES)
     np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
 
@@ -220,10 +221,10 @@ def test_labels_change_images_and_logits():
     d = DISCRIMINATORS["resnet"](channels=(4,), norm="none", **given)
     for module, inputs in ((g, Z), (d, IMAGES)):
         zeros, ones = jnp.zeros(3, jnp.int32), jnp.ones(3, jnp.int32)
-        variables = module.init(jax.random.key(0), inputs, labels=zeros)
+        variables = jax.jit(module.init)(jax.random.key(0), inputs, labels=zeros)
+        apply = jax.jit(partial(module.apply, train=False))
         outputs = [
-            module.apply(variables, inputs, train=False, labels=labels)
-            for labels in (zeros, ones, zeros)
+            apply(variables, inputs, labels=labels) for labels in (zeros, ones, zeros)
         ]
         assert jnp.any(outputs[0] != outputs[1])
         assert_close(outputs[0], outputs[2], rtol=1e-6, atol=1e-6)
