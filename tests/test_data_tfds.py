@@ -152,10 +152,9 @@ def png(pixels):
     return file.getvalue()
 
 
-def decode(examples, shape):
-    return tfds._decode(
-        tfds._examples(DecodedBuilder(examples), Resize(shape), "train")
-    )
+def decode(examples, shape, dtype=np.uint8):
+    builder = DecodedBuilder(examples, dtype)
+    return tfds._decode(tfds._examples(builder, Resize(shape), "train"))
 
 
 def test_decoded_images_are_the_pixels():
