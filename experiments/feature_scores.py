@@ -4,13 +4,15 @@ Command: python -m experiments.feature_scores [--runs runs]
 
 Two tests of the FID of random features and of the sliced Wasserstein distance (SWD), on
 MNIST, where the FID of the digit classifier is known. Agreement: Spearman's correlation
-with that FID over 32 generators, eight configs after 100, 200, 400 and 800 steps, 2,000
-samples each, seed 0. Monotony: 2,000 training images that are blurred, noisy, without
-some classes, or only a few of them repeated, at five strengths each, and samples of
-which a fraction are training images. Everything is compared with the test images.
+with that FID over generators, which are the newest checkpoints of all runs on MNIST in
+and below --runs, e.g. those of gallery.py and loss_table.py, and configs/mnist.py after
+100, 200, 400 and 800 steps, which are trained here; 2,000 samples each, seed 0.
+Monotony: 2,000 training images that are blurred, noisy, without some classes, or only a
+few of them repeated, at five strengths each, and sets of which a fraction are training
+images and the others test images. All are compared with the test images.
 
-The random network was chosen among DESIGNS by the first test and has to pass the second
-one. A run that is done is not repeated. Writes feature_scores.json and .png.
+DESIGNS are random networks that were compared to choose one. What is scored is not
+scored again. Writes feature_scores.json and feature_scores.png.
 """
 
 import json
@@ -36,11 +38,7 @@ from ganjax.metrics.random_features import DESIGN, random_extractor
 from ganjax.metrics.sliced_wasserstein import sliced_wasserstein
 
 Images = np.ndarray  # uint8 [N, 28, 28, 1]
-CONFIGS = (
-    *("mnist", "conditional", "cnn", "goodfellow2014", "mlp_l1"),
-    *("loss:hinge", "loss:lsgan", "loss:non_saturating"),
-)
-STEPS = (100, 200, 400, 800)
+STEPS = (100, 200, 400, 800)  # of configs/mnist.py
 NUM = 2000  # images of a set
 DESIGNS = {
     "chosen": DESIGN,
@@ -56,18 +54,38 @@ DESIGNS = {
 # --- images -------------------------------------------------------------------------
 
 
-def checkpoint_samples(runs: Path, name: str) -> dict[str, Images]:
-    """Samples of a config by "name steps"."""
-    samples, folder = {}, runs / "feature_scores" / name.replace(":", "-")
+def early_samples(folder: Path) -> dict[str, Images]:
+    """Samples of configs/mnist.py by "early/STEPS"."""
+    samples = {}
     for steps in STEPS:
-        file = folder / f"{steps}.npz"
+        file = folder / "early" / f"{steps}.npz"
         if not file.exists():
-            config = ganjax.load_config(name, {**common.QUIET, "num_steps": steps})
-            gan, state = ganjax.make_gan(config), common.train(config, folder)
+            config = ganjax.load_config("mnist", {**common.QUIET, "num_steps": steps})
+            gan, state = ganjax.make_gan(config), common.train(config, file.parent)
             images = ganjax.sample(gan, state, num=NUM, key=jax.random.key(0))
             files.write_file(file, lambda f, x=images: np.savez_compressed(f, images=x))
         with np.load(file) as arrays:
-            samples[f"{name} {steps}"] = arrays["images"]
+            samples[f"early/{steps}"] = arrays["images"]
+    return samples
+
+
+def run_samples(runs: Path, folder: Path) -> dict[str, Images]:
+    """Samples of the newest checkpoint of every run on MNIST."""
+    samples = {}
+    for path in sorted(runs.rglob("config.json")):
+        config = json.loads(path.read_text())["config"]
+        checkpoints = list((path.parent / "checkpoints").glob("*"))
+        digits = config["data"]["name"] == "mnist" and config["gan"] == "standard"
+        if not digits or not checkpoints or folder in path.parents:
+            continue
+        name = str(path.parent.relative_to(runs))
+        file = folder / f"{name.replace('/', '-')}.npz"
+        if not file.exists():
+            gan, state, _ = ganjax.load_run(path.parent)
+            images = ganjax.sample(gan, state, num=NUM, key=jax.random.key(0))
+            files.write_file(file, lambda f, x=images: np.savez_compressed(f, images=x))
+        with np.load(file) as arrays:
+            samples[name] = arrays["images"]
     return samples
 
 
@@ -180,12 +198,13 @@ def plot(
     figure = Figure(figsize=(14, 7), layout="constrained")
     axes = figure.subplots(2, 4)
     truth = [row["fid digits"] for row in checkpoints.values()]
-    names = [name.rpartition(" ")[0] for name in checkpoints]
+    early = [name.startswith("early/") for name in checkpoints]
     for axis, (key, title) in zip(axes[:, 0], shown.items(), strict=True):
-        for name in CONFIGS:
-            rows = [i for i, other in enumerate(names) if other == name]
-            values = [list(checkpoints.values())[i][key] for i in rows]
-            axis.plot([truth[i] for i in rows], values, "o", label=name, alpha=0.8)
+        values = [row[key] for row in checkpoints.values()]
+        for which, label in ((False, "trained"), (True, "mnist.py, 100 to 800 steps")):
+            rows = [i for i, x in enumerate(early) if x == which]
+            x, y = ([v[i] for i in rows] for v in (truth, values))
+            axis.plot(x, y, "o", label=label, alpha=0.8)
         axis.set(xscale="log", yscale="log", ylabel=title)
         axis.set_xlabel("FID of the digit classifier")
     axes[0, 0].legend(fontsize=7)
@@ -204,12 +223,10 @@ def main() -> None:
     parser = common.make_parser(__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     flags = parser.parse_args()
-    sets: dict[str, Images] = {}
-    for name in CONFIGS:
-        sets |= checkpoint_samples(flags.runs, name)
+    folder = flags.runs / "feature_scores"
+    sets = early_samples(folder) | run_samples(flags.runs, folder)
     dataset = data.load(DataOptions())
     score = make_score(dataset)
-    folder = flags.runs / "feature_scores"
     checkpoints = scores(sets, score, folder / "checkpoints.json")
     distorted = {
         kind: scores(images, score, folder / f"distorted-{i}.json")

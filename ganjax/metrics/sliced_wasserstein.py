@@ -40,9 +40,10 @@ def sliced_wasserstein(fake: FeatureSet, real: RealData) -> dict[str, Estimate]:
 
     Of as many generated as real images, at most 2,048 random ones of each.
     """
-    num, rng = min(len(fake), len(real.compared), NUM_IMAGES), np.random.default_rng(0)
+    num = min(len(fake), len(real.compared), NUM_IMAGES)
     levels = [
-        patches(x.images[rng.permutation(len(x))[:num]]) for x in (fake, real.compared)
+        patches(x.images[np.random.default_rng(0).permutation(len(x))[:num]])
+        for x in (fake, real.compared)
     ]
     found = {size: patch_distance(a, levels[1][size]) for size, a in levels[0].items()}
     values, influences = zip(*found.values(), strict=True)
