@@ -4,19 +4,22 @@ Command: python -m experiments.feature_scores [--runs runs]
 
 Two tests of the FID of random features and of the sliced Wasserstein distance (SWD), on
 MNIST, where the FID of the digit classifier is known. Agreement: Spearman's correlation
-with that FID over 32 generators, eight configs after 100, 200, 400 and 800 steps, 2,000
-samples each, seed 0. Monotony: 2,000 training images that are blurred, noisy, without
-some classes, or only a few of them repeated, at five strengths each, and samples of
-which a fraction are training images. Everything is compared with the test images.
+with that FID over generators, which are the newest checkpoints of all runs on MNIST in
+and below --runs, e.g. those of gallery.py and loss_table.py, and configs/mnist.py after
+100, 200, 400 and 800 steps, which are trained here; 2,000 samples each, seed 0.
+Monotony: 2,000 training images that are blurred, noisy, without some classes, or only a
+few of them repeated, at five strengths each, and sets of which a fraction are training
+images and the others test images. All are compared with every second test image;
+SWD is of 512 images.
 
-The random network was chosen among DESIGNS by the first test and has to pass the second
-one. A run that is done is not repeated. Writes feature_scores.json and .png.
+DESIGNS are random networks that were compared to choose one. What is scored is not
+scored again. Writes feature_scores.json and feature_scores.png.
 """
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -34,41 +37,66 @@ from ganjax.metrics.nearest_neighbors import nearest_neighbors
 from ganjax.metrics.prdc import prdc
 from ganjax.metrics.random_features import DESIGN, random_extractor
 from ganjax.metrics.sliced_wasserstein import sliced_wasserstein
+from ganjax.metrics.types import FeatureSet, RealData
 
+Rows = dict[str, dict[str, float]]  # scores by set
 Images = np.ndarray  # uint8 [N, 28, 28, 1]
-CONFIGS = (
-    *("mnist", "conditional", "cnn", "goodfellow2014", "mlp_l1"),
-    *("loss:hinge", "loss:lsgan", "loss:non_saturating"),
-)
-STEPS = (100, 200, 400, 800)
+STEPS = (100, 200, 400, 800)  # of configs/mnist.py
 NUM = 2000  # images of a set
+SWD_NUM = 512  # of these for SWD
 DESIGNS = {
     "chosen": DESIGN,
     "mean alone": DESIGN._replace(spread=False),
-    "narrow": DESIGN._replace(widths=(8, 16, 32)),
     "wide": DESIGN._replace(widths=(32, 64, 128)),
-    "last stage in 2x2 cells": DESIGN._replace(cells=2),
+    "2x2 cells": DESIGN._replace(cells=2),
     "resized to 32x32": DESIGN._replace(size=32),
-    "resized to 64x64": DESIGN._replace(size=64),
 }
 
 
 # --- images -------------------------------------------------------------------------
 
 
-def checkpoint_samples(runs: Path, name: str) -> dict[str, Images]:
-    """Samples of a config by "name steps"."""
-    samples, folder = {}, runs / "feature_scores" / name.replace(":", "-")
-    for steps in STEPS:
-        file = folder / f"{steps}.npz"
-        if not file.exists():
-            config = ganjax.load_config(name, {**common.QUIET, "num_steps": steps})
-            gan, state = ganjax.make_gan(config), common.train(config, folder)
-            images = ganjax.sample(gan, state, num=NUM, key=jax.random.key(0))
-            files.write_file(file, lambda f, x=images: np.savez_compressed(f, images=x))
-        with np.load(file) as arrays:
-            samples[f"{name} {steps}"] = arrays["images"]
+def early_samples(folder: Path) -> dict[str, Images]:
+    """Samples of configs/mnist.py by "early/STEPS"."""
+
+    def draw(steps: int) -> Images:
+        config = ganjax.load_config("mnist", {**common.QUIET, "num_steps": steps})
+        return sample(ganjax.make_gan(config), common.train(config, folder / "early"))
+
+    return {
+        f"early/{n}": kept(folder / f"early-{n}.npz", partial(draw, n)) for n in STEPS
+    }
+
+
+def run_samples(runs: Path, folder: Path) -> dict[str, Images]:
+    """Samples of the newest checkpoint of every run on MNIST."""
+
+    def draw(run: Path) -> Images:
+        return sample(*ganjax.load_run(run)[:2])
+
+    samples = {}
+    for path in sorted(runs.rglob("config.json")):
+        run, config = path.parent, json.loads(path.read_text())["config"]
+        digits = config["data"]["name"] == "mnist" and config["gan"] == "standard"
+        if digits and (run / "checkpoints").exists() and folder not in path.parents:
+            name = str(run.relative_to(runs))
+            file = folder / f"{name.replace('/', '-')}.npz"
+            samples[name] = kept(file, partial(draw, run))
     return samples
+
+
+def sample(gan: ganjax.Gan, state: ganjax.TrainState) -> Images:
+    """Samples with seed 0."""
+    return ganjax.sample(gan, state, num=NUM, key=jax.random.key(0))
+
+
+def kept(file: Path, draw: Callable[[], Images]) -> Images:
+    """The images in a file, which is written if it does not exist."""
+    if not file.exists():
+        images = draw()
+        files.write_file(file, lambda f: np.savez_compressed(f, images=images))
+    with np.load(file) as arrays:
+        return arrays["images"]
 
 
 def blurred(images: Images, sigma: float) -> Images:
@@ -89,7 +117,7 @@ def distortions(dataset: Dataset) -> dict[str, dict[str, Images]]:
     images, labels = (dataset.train[k][order] for k in ("images", "labels"))
     first, test = images[:NUM], dataset.test["images"]
     kept = {n: images[labels < 10 - n][:NUM] for n in (0, 1, 2, 4, 7, 9)}
-    heldout = test[1::2][:NUM]  # memorization compares with the other half
+    heldout = test[1::2][:NUM]  # the others are compared with
     return {
         "blur (sigma)": {f"{s}": blurred(first, s) for s in (0, 0.5, 0.75, 1, 1.5, 2)},
         "noise (gray levels)": {
@@ -109,35 +137,40 @@ def distortions(dataset: Dataset) -> dict[str, dict[str, Images]]:
 # --- scores -------------------------------------------------------------------------
 
 
-def make_score(dataset: Dataset) -> Callable[[Images], dict[str, float]]:
-    """All scores of a set of images by name."""
-    digits = load_extractor(dataset, "digits")
-    networks = {k: random_extractor((28, 28, 1), x) for k, x in DESIGNS.items()}
-    test = dataset.test["images"]
-    real = {k: metrics.extract(x, test).features for k, x in networks.items()}
-    real["digits"] = metrics.extract(digits, test).features
-    # The suite takes its features from the chosen network.
-    chosen = metrics.extract_real(networks["chosen"], dataset.train, dataset.test)
+class Scorer:
+    """Scores of sets of images beside every second test image."""
 
-    def score(images: Images) -> dict[str, float]:
-        fakes = {k: metrics.extract(x, images) for k, x in networks.items()}
+    def __init__(self, dataset: Dataset):
+        networks = {k: random_extractor((28, 28, 1), x) for k, x in DESIGNS.items()}
+        self.networks = networks | {"digits": load_extractor(dataset, "digits")}
+        test, train = dataset.test["images"][::2], dataset.train["images"]
+        self.real = {k: metrics.extract(x, test) for k, x in self.networks.items()}
+        chosen = self.real["chosen"]
+        unused = np.zeros((len(train), 0), np.float32)
+        self.data = RealData(FeatureSet(train, unused, None), chosen, "random")
+
+    def agreement(self, images: Images) -> dict[str, float]:
+        """What could stand for the FID of the digit classifier, and that FID."""
+        fakes = {k: metrics.extract(x, images) for k, x in self.networks.items()}
         values = {
-            f"fid {name}": frechet_distance(x.features, real[name])
-            for name, x in fakes.items()
+            f"fid {k}": frechet_distance(x.features, self.real[k].features)
+            for k, x in fakes.items()
         }
-        features = metrics.extract(digits, images).features
-        values["fid digits"] = frechet_distance(features, real["digits"])
-        for metric in (kid, prdc, sliced_wasserstein, nearest_neighbors):
-            found = metric(fakes["chosen"], chosen)
-            values |= {name: estimate.value for name, estimate in found.items()}
-        return values
+        found = sliced_wasserstein(fakes["chosen"][:SWD_NUM], self.data)
+        return values | {"swd": found["swd"].value}
 
-    return score
+    def all(self, images: Images) -> dict[str, float]:
+        """The same and all other metrics of the chosen network."""
+        values = self.agreement(images)
+        fake = metrics.extract(self.networks["chosen"], images)
+        for metric in (kid, prdc, nearest_neighbors):
+            values |= {k: x.value for k, x in metric(fake, self.data).items()}
+        return values
 
 
 def scores(
     sets: dict[str, Images], score: Callable[[Images], dict[str, float]], file: Path
-) -> dict[str, dict[str, float]]:
+) -> Rows:
     """Scores of every set; those in the file are not computed again."""
     known = json.loads(file.read_text()) if file.exists() else {}
     for name, images in sets.items():
@@ -148,11 +181,16 @@ def scores(
     return {name: known[name] for name in sets}
 
 
-def spearman(rows: dict[str, dict[str, float]]) -> dict[str, float]:
+def spearman(rows: Rows) -> dict[str, float]:
     """Rank correlation of each score with the FID of the digit classifier."""
-    columns = {k: [row[k] for row in rows.values()] for k in next(iter(rows.values()))}
-    truth = columns.pop("fid digits")
-    return {k: float(stats.spearmanr(x, truth).statistic) for k, x in columns.items()}
+    values = columns(rows)
+    truth = values.pop("fid digits")
+    return {k: float(stats.spearmanr(x, truth).statistic) for k, x in values.items()}
+
+
+def columns(rows: Rows) -> dict[str, list[float]]:
+    """The values of all sets by score."""
+    return {k: [row[k] for row in rows.values()] for k in next(iter(rows.values()))}
 
 
 def order(values: list[float]) -> str:
@@ -161,18 +199,16 @@ def order(values: list[float]) -> str:
     >>> order([1.0, 2.0, 5.0]), order([3.0, 1.0]), order([1.0, 3.0, 2.0])
     ('rises', 'falls', 'neither')
     """
-    steps = np.sign(np.diff(values))
-    return {1: "rises", -1: "falls"}.get(
-        int(steps[0]) if (steps == steps[0]).all() else 0, "neither"
-    )
+    signs = set(np.sign(np.diff(values)).tolist())
+    return {(1.0,): "rises", (-1.0,): "falls"}.get(tuple(signs), "neither")
 
 
 # --- figure -------------------------------------------------------------------------
 
 
 def plot(
-    checkpoints: dict[str, dict[str, float]],
-    distorted: dict[str, dict[str, dict[str, float]]],
+    checkpoints: Rows,
+    distorted: dict[str, Rows],
     path: Path,
 ) -> None:
     """Scores against the digit classifier's FID, and by strength of distortion."""
@@ -180,12 +216,13 @@ def plot(
     figure = Figure(figsize=(14, 7), layout="constrained")
     axes = figure.subplots(2, 4)
     truth = [row["fid digits"] for row in checkpoints.values()]
-    names = [name.rpartition(" ")[0] for name in checkpoints]
+    early = [name.startswith("early/") for name in checkpoints]
     for axis, (key, title) in zip(axes[:, 0], shown.items(), strict=True):
-        for name in CONFIGS:
-            rows = [i for i, other in enumerate(names) if other == name]
-            values = [list(checkpoints.values())[i][key] for i in rows]
-            axis.plot([truth[i] for i in rows], values, "o", label=name, alpha=0.8)
+        values = [row[key] for row in checkpoints.values()]
+        for which, label in ((False, "trained"), (True, "mnist.py, 100 to 800 steps")):
+            rows = [i for i, x in enumerate(early) if x == which]
+            x, y = ([v[i] for i in rows] for v in (truth, values))
+            axis.plot(x, y, "o", label=label, alpha=0.8)
         axis.set(xscale="log", yscale="log", ylabel=title)
         axis.set_xlabel("FID of the digit classifier")
     axes[0, 0].legend(fontsize=7)
@@ -204,30 +241,21 @@ def main() -> None:
     parser = common.make_parser(__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     flags = parser.parse_args()
-    sets: dict[str, Images] = {}
-    for name in CONFIGS:
-        sets |= checkpoint_samples(flags.runs, name)
-    dataset = data.load(DataOptions())
-    score = make_score(dataset)
     folder = flags.runs / "feature_scores"
-    checkpoints = scores(sets, score, folder / "checkpoints.json")
+    sets = early_samples(folder) | run_samples(flags.runs, folder)
+    dataset = data.load(DataOptions())
+    scorer = Scorer(dataset)
+    checkpoints = scores(sets, scorer.agreement, folder / "checkpoints.json")
     distorted = {
-        kind: scores(images, score, folder / f"distorted-{i}.json")
+        kind: scores(images, scorer.all, folder / f"distorted-{i}.json")
         for i, (kind, images) in enumerate(distortions(dataset).items())
     }
-    result: dict[str, Any] = {
-        "num": NUM,
-        "spearman": spearman(checkpoints),
-        "order": {
-            kind: {
-                k: order([row[k] for row in rows.values()])
-                for k in next(iter(rows.values()))
-            }
-            for kind, rows in distorted.items()
-        },
-        "checkpoints": checkpoints,
-        "distorted": distorted,
+    orders = {
+        kind: {k: order(v) for k, v in columns(rows).items()}
+        for kind, rows in distorted.items()
     }
+    result = {"num": NUM, "spearman": spearman(checkpoints), "order": orders}
+    result |= {"checkpoints": checkpoints, "distorted": distorted}
     files.write_text(flags.out / "feature_scores.json", json.dumps(result, indent=1))
     plot(checkpoints, distorted, flags.out / "feature_scores.png")
     for name, value in result["spearman"].items():

@@ -44,6 +44,7 @@ def few():
 def place(monkeypatch, few, tmp_path):
     monkeypatch.setitem(data.SOURCES, "squares", lambda options: few)
     monkeypatch.setenv("GANJAX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(metrics.sliced_wasserstein, "PROJECTIONS", 8)
 
 
 def config(**overrides):
@@ -59,7 +60,6 @@ def test_few_images_are_compared_with_one_half(tmp_path, few, capsys, monkeypatc
     """The other half is the reference, so that all numbers of images are the same."""
     workdir = tmp_path / "run"
     ganjax.train_and_evaluate(config(), workdir)
-    monkeypatch.setattr(metrics.sliced_wasserstein, "PROJECTIONS", 8)
     evaluate.evaluate_run(workdir, num=60, seed=0, parzen=False)
     results = read_results(workdir)
     names = {"fid_random", "kid_random", "precision", "recall", "density", "coverage"}
@@ -78,7 +78,7 @@ def test_few_images_are_compared_with_one_half(tmp_path, few, capsys, monkeypatc
     assert results["memorization"]["n_real"] == 72
     assert (workdir / "neighbors.png").exists()
 
-    # An interpolation of features: FID as if computed from the same halves by hand.
+    # The reference by hand: FID of the halves, which are all images.
     extractor = features.load_extractor(few)
     real = features.load_real(extractor, few)
     own = np.concatenate([few.train["images"], few.test["images"]])

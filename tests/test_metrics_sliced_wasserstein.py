@@ -12,7 +12,7 @@ def smooth(seed, n, size=16, channels=1, sigma=2.0):
     """Random images, uint8 [N, size, size, C]."""
     noise = np.random.default_rng(seed).normal(size=(n, size, size, channels))
     blurred = scipy.ndimage.gaussian_filter(noise, (0, sigma, sigma, 0))
-    return np.clip(128 + 100 * blurred / blurred.std(), 0, 255).astype(np.uint8)
+    return np.clip(128 + 40 * blurred / blurred.std(), 0, 255).astype(np.uint8)
 
 
 def feature_set(images):
@@ -61,7 +61,7 @@ def test_patches_are_parts_of_their_images_normalized_by_channel():
     for channel in range(2):
         patch = found[66, 3, channel].ravel()
         errors = [np.polyfit(x[channel], patch, 1, full=True)[1] for x in own]
-        assert min(float(e[0]) if len(e) else 0.0 for e in errors) < 1e-6
+        assert min(float(e[0]) if len(e) else np.inf for e in errors) < 1e-6
     with pytest.raises(ValueError, match="expected 7x7 pixels or more"):
         swd.patches(images[:, :6])
 
