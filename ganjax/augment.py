@@ -52,9 +52,8 @@ class Augment:
     # ADA: the probability rises while E[sign(D(x))] over real images is above this,
     # and falls while it is below; 0.6 in the paper. 0: the probability is constant.
     target: Annotated[float, Range(0, below=1)] = 0.0
-    rise: Annotated[int, Range(1, MAX_INT)] = (
-        500_000  # images that it takes from 0 to 1
-    )
+    # Images of a rise from 0 to 1 without a step back.
+    rise: Annotated[int, Range(1, MAX_INT)] = 500_000
     # Left to right, only for data that may be mirrored: at 1 half of the samples are.
     flip: bool = False
     translation: Fraction = 0.125  # largest, of the image's sides
