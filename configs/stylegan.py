@@ -3,8 +3,8 @@
 python -m ganjax.main --config configs/stylegan.py
 python -m ganjax.main --config configs/stylegan.py:faces --config.data.manual_dir=FOLDER
 
-The networks of the paper with few features. Batch size, optimizer and learning rates are
-the paper's; the loss and its penalty are those of mnist.py and of image_folder.py.
+The networks of the paper with few features. Batch size, optimizer and learning rates
+are the paper's; the loss and its penalty are those of mnist.py and of image_folder.py.
 """
 
 from ml_collections import ConfigDict
