@@ -3,13 +3,13 @@
 python -m ganjax.main --config configs/stylegan.py
 python -m ganjax.main --config configs/stylegan.py:faces --config.data.manual_dir=FOLDER
 
-The networks of the paper with few features; batch size, optimizer and equalized
-learning rates are the paper's, the loss and its penalty those of mnist.py or of
-image_folder.py.
+The networks of the paper with few features. Batch size, optimizer and learning rates
+are the paper's; the loss and its penalty are those of mnist.py and of image_folder.py.
 """
 
 from ml_collections import ConfigDict
 
+from ganjax.config import override
 from ganjax.configs import default, image_folder, mnist
 from ganjax.errors import choose
 
@@ -24,6 +24,6 @@ def get_config(data: str = "mnist") -> ConfigDict:
     c.generator = default.generator("stylegan", channels=widths[::-1])
     c.discriminator = default.discriminator("stylegan", channels=widths)
     c.prior.distribution = "sphere"  # so that samples have a truncation of 1
-    if data == "mnist":  # image_folder.py starts at this rate
-        c.g_optimizer.learning_rate = c.d_optimizer.learning_rate = 2e-3
+    for optimizer in ("g_optimizer", "d_optimizer"):
+        override(c, f"{optimizer}.learning_rate", 2e-3)
     return c
