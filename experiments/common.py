@@ -132,9 +132,9 @@ def is_finished(config: ConfigDict, workdir: Path, num: int) -> bool:
     )
 
 
-def train(config: ConfigDict, workdir: Path) -> ganjax.TrainState:
+def train(config: ConfigDict, workdir: Path, **more: Any) -> ganjax.TrainState:
     """Trains a config to its end; exits if the run was stopped before."""
-    state = ganjax.train_and_evaluate(config, workdir)
+    state = ganjax.train_and_evaluate(config, workdir, **more)
     if int(state.step) < config.num_steps:
         raise SystemExit("stopped; the same command resumes")
     return state

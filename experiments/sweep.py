@@ -41,8 +41,8 @@ from experiments.sweep_settings import (
 )
 from ganjax import files
 from ganjax.errors import UserError, choose
+from ganjax.machine import versions
 from ganjax.main import use_compilation_cache
-from ganjax.train import versions
 
 MIN_NUM = 20  # samples that are scored
 

@@ -26,7 +26,7 @@ SUPPORTED = {
     *(f"generator.{x}" for x in (*LAYERS, *INITIAL, "epsilon", "output_kernel")),
     *(f"discriminator.{x}" for x in (*LAYERS, *INITIAL, "dropout")),
     *(f"discriminator.{x}" for x in ("pieces", "input_dropout")),
-    *(f"{p}_optimizer.{x}" for p in "gd" for x in option_names(Optimizer)),
+    *(f"{p}_optimizer.{x}" for p in "gd" for x in option_names(Optimizer) - {"freeze"}),
     *(f"penalties.{x}" for x in PENALTIES),
 }
 CHOICES: dict[str, Collection[str]] = {
@@ -69,6 +69,8 @@ def check(config: ConfigDict) -> None:
         "generator": options(GENERATORS[given["generator"]["name"]]),
         "discriminator": options(DISCRIMINATORS[given["discriminator"]["name"]]),
         "penalties": dict.fromkeys(given["penalties"], 0.0),
+        "g_optimizer": options(Optimizer),
+        "d_optimizer": options(Optimizer),
     }
     off, known = flatten(defaults), set(SUPPORTED)
     for player in "gd":

@@ -21,5 +21,6 @@ from .steps import d_step as d_step
 from .steps import g_step as g_step
 from .steps import train_step as train_step
 from .train import train_and_evaluate as train_and_evaluate
+from .transfer import init_from as init_from
 
 __version__: str

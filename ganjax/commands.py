@@ -32,7 +32,7 @@ def train() -> None:
     if not FLAGS.config_path:
         raise UserError("--config is missing: expected e.g. --config configs/mnist.py")
     workdir = FLAGS.workdir or f"runs/{config_name(FLAGS.config_path)}"
-    train_and_evaluate(FLAGS.config, workdir)
+    train_and_evaluate(FLAGS.config, workdir, init_from=FLAGS.init_from)
 
 
 def sample() -> None:

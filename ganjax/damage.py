@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from ganjax.state import TrainState
 
@@ -32,7 +33,7 @@ ERROR_TYPES = (
 )
 
 
-def paths(state: TrainState) -> dict[str, jax.Array]:
+def paths(state: PyTree) -> dict[str, jax.Array]:
     """The arrays of a state by their paths, such as "g/params/Dense_0/kernel"."""
     leaves = jax.tree_util.tree_leaves_with_path(state)
     return {jax.tree_util.keystr(p, simple=True, separator="/"): x for p, x in leaves}

@@ -1,6 +1,7 @@
 """The command line: flags and errors; `commands.py` has what each mode does.
 
 python -m ganjax.main --config configs/mnist.py [--workdir DIR] [--config.FIELD=VALUE]
+python -m ganjax.main --config configs/mnist.py --init_from DIR [--workdir DIR]
 python -m ganjax.main --mode=sample --workdir DIR [--num 64] [--out grid.png]
 python -m ganjax.main --mode=sample --pretrained mnist_best [--num 64] [--out grid.png]
 python -m ganjax.main --mode=latent --tool=walk --workdir DIR [--out walk.mp4]
@@ -39,6 +40,11 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string(
     "pretrained", None, "Sample or export this trained generator instead of a run's."
+)
+flags.DEFINE_string(
+    "init_from",
+    None,
+    "Train from the networks of another run, of its folder or of a pretrained name.",
 )
 flags.DEFINE_string(
     "coordinator",

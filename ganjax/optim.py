@@ -14,11 +14,13 @@ from jaxtyping import Array, PyTree
 from ganjax.errors import OptionsError, UserError, choose
 from ganjax.options import (
     Count,
+    Depth,
     Fraction,
     NonNegative,
     Rate,
     build,
     convert,
+    given,
     option_names,
 )
 
@@ -106,6 +108,8 @@ class Optimizer:
     max_grad_value: NonNegative = 0.0  # of each number in the gradients; 0: no limit
     weight_decay: NonNegative = 0.0  # L2 inside the gradient, as in PyTorch's Adam
     clip_weights: NonNegative = 0.0  # of every parameter; 0: no limit
+    freeze: Depth = 0  # layers nearest the image whose parameters stay: gans/freeze.py
+    frozen: tuple[str, ...] = given(())  # their names; make_gan fills them in
 
     def transformation(self) -> optax.GradientTransformation:
         """The optax transformation; built where it is used, since it holds closures."""
@@ -123,7 +127,21 @@ class Optimizer:
             (lambda _: make(**arguments), True),
             (clip_weights, self.clip_weights),
         ]
-        return optax.chain(*(stage(value) for stage, value in stages if value))
+        tx = optax.chain(*(stage(value) for stage, value in stages if value))
+        if not self.freeze:
+            return tx
+        # Frozen parameters have no part in limits, decay or the optimizer's averages.
+        return optax.partition({"train": tx, "freeze": optax.set_to_zero()}, self.label)
+
+    def label(self, params: Mapping[str, Any]) -> dict[str, str]:
+        """Which part of the optimizer each entry of a player's parameters gets.
+
+        Raises:
+          ValueError: layers are to be frozen, but not known.
+        """
+        if not self.frozen:
+            raise ValueError(f"freeze={self.freeze}: expected a GAN from make_gan")
+        return {name: "freeze" if name in self.frozen else "train" for name in params}
 
     def _per_update(self, schedule: Schedule) -> optax.Schedule:
         return lambda count: schedule(count // self.updates)
@@ -164,12 +182,12 @@ def make_optimizer(spec: Mapping[str, Any], where: str, updates: int = 1) -> Opt
     if not arguments.get("learning_rate"):
         rate = arguments.get("learning_rate")
         raise UserError(f"{where}.learning_rate={rate}: expected a number > 0")
-    given = {
+    parts = {
         "make": make,
         "arguments": tuple(sorted(arguments.items())),
         "updates": updates,
     }
-    optimizer = build(Optimizer, own, where, **given)
+    optimizer = build(Optimizer, own, where, **parts)
     try:
         optimizer.transformation()
     except (TypeError, ValueError) as error:

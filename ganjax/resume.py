@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from ganjax import distributed, parallel
+from ganjax import distributed, parallel, transfer
 from ganjax.checkpoint import Checkpoints, DamagedError
 from ganjax.config import diff, flatten, to_json
 from ganjax.data import Dataset
@@ -34,11 +34,15 @@ INIT_COMPILER_OPTIONS = {"cpu": {"xla_backend_optimization_level": 0}}
 
 def restore_or_init(
     gan: Gan, run: Run, checkpoints: Checkpoints, metadata: dict[str, Any]
-) -> TrainState:
+) -> tuple[TrainState, dict[str, Any]]:
     """The newest checkpoint of the same config and data, or a new state.
 
+    Returns:
+      The state, and the metadata with where its networks came from.
+
     Raises:
-      UserError: the folder holds a run with another config or other data.
+      UserError: the folder holds a run with another config, other data or networks from
+        elsewhere.
     """
     if checkpoints.latest is None:
         init = jax.jit(
@@ -47,7 +51,11 @@ def restore_or_init(
             out_shardings=parallel.replicated_sharding(),
             compiler_options=INIT_COMPILER_OPTIONS.get(jax.default_backend()),
         )
-        return init(gan, jax.random.key(run.seed))
+        state = init(gan, jax.random.key(run.seed))
+        if run.init_from is None:
+            return state, metadata
+        state, source = transfer.start(state, run.init_from)
+        return parallel.replicate(state), metadata | {"init_from": source}
     workdir = checkpoints.folder.parent
     old = checkpoints.metadata()
     fields = resume_fields(gan, metadata["config"])
@@ -61,6 +69,9 @@ def restore_or_init(
             f"--workdir={workdir}: expected a run with this config, got another one "
             f"({'; '.join(changes)}): undo the change, or pass another --workdir"
         )
+    origin = old.get("init_from")
+    if run.init_from is not None:
+        transfer.check_origin(run.init_from, origin, workdir)
     if checkpoints.latest > run.num_steps:
         raise UserError(
             f"config.num_steps={run.num_steps}: expected at least "
@@ -69,7 +80,7 @@ def restore_or_init(
         )
     state = checkpoints.restore(abstract_state(gan))
     print(f"resuming from step {int(state.step)} in {checkpoints.folder}", flush=True)
-    return state
+    return state, metadata | ({"init_from": origin} if origin else {})
 
 
 def roll_back(

@@ -21,18 +21,21 @@ from ganjax.options import NonNegative, build, convert
 from ganjax.state import TrainState, abstract_state
 
 
-def load_run(workdir: str | Path) -> tuple[Gan, TrainState, dict[str, Any]]:
+def load_run(
+    workdir: str | Path, flag: str = "--workdir"
+) -> tuple[Gan, TrainState, dict[str, Any]]:
     """The GAN of a run, its newest state, and the metadata saved with it.
 
     The metadata are `config`, as nested dictionaries, and `data`, the identity of the
-    training data. The state is replicated over the local devices.
+    training data. The state is replicated over the local devices. Messages name the
+    flag to change.
 
     Raises:
       UserError: there is no checkpoint, or it can't be restored.
     """
     folder = Path(workdir).expanduser()
     if not any(p.name.isdigit() for p in (folder / "checkpoints").glob("*")):
-        raise UserError(f"--workdir={folder}: expected a folder with a checkpoint")
+        raise UserError(f"{flag}={folder}: expected a folder with a checkpoint")
     with contextlib.closing(Checkpoints(folder, create=False)) as checkpoints:
         metadata = checkpoints.metadata()
         gan = make_gan(metadata["config"])

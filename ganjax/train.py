@@ -1,7 +1,6 @@
 """Builds a run and owns the training loop."""
 
 import contextlib
-import importlib.metadata
 import itertools
 import json
 import time
@@ -13,7 +12,6 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-import ganjax
 from ganjax import data, distributed, nans, parallel
 from ganjax.checkpoint import Checkpoints
 from ganjax.config import to_json
@@ -23,8 +21,9 @@ from ganjax.features import Features
 from ganjax.files import errors_explained, lock_folder, make_folder, write_text
 from ganjax.gan import Batch, Gan
 from ganjax.gans import make_gan
+from ganjax.machine import describe_devices, versions
 from ganjax.meter import Diverged, Meter
-from ganjax.options import Count, PositiveInt, Range, build, option_names
+from ganjax.options import Count, PositiveInt, Range, build, given, option_names
 from ganjax.resume import BestCheckpoint, restore_or_init, roll_back, save
 from ganjax.sampling import sample, sample_grid
 from ganjax.state import TrainState
@@ -62,6 +61,9 @@ class Run:
     steps_per_call: Annotated[int, Range(0, 10_000)] = 0
     # Name the operation that makes the first NaN. Slower: steps run one by one.
     debug_nans: bool = False
+    # Where the networks of a new run come from: a place, and so no option. What was
+    # there is in the metadata.
+    init_from: str | Path | None = given(None)
 
     def due(self, cadence: str, step: int) -> bool:
         """Whether a cadence falls on this step."""
@@ -76,7 +78,10 @@ class Run:
 
 
 def train_and_evaluate(
-    config: ConfigDict, workdir: str | Path, dataset: data.Dataset | None = None
+    config: ConfigDict,
+    workdir: str | Path,
+    dataset: data.Dataset | None = None,
+    init_from: str | Path | None = None,
 ) -> TrainState:
     """Trains `config` in `workdir`, resuming what is there.
 
@@ -84,6 +89,8 @@ def train_and_evaluate(
       config: from `load_config`.
       workdir: folder of the run.
       dataset: the training data, e.g. from `make_dataset`; default: `config.data`.
+      init_from: folder of another run, or name of a pretrained generator, from whose
+        networks a new run starts; see transfer.py.
 
     Returns:
       The final state, replicated over the local devices.
@@ -97,7 +104,8 @@ def train_and_evaluate(
         stack.enter_context(errors_explained(workdir))
         stack.enter_context(distributed.quiet_unless_first())
         print(describe_devices(), flush=True)
-        run = build(Run, {name: config[name] for name in option_names(Run)})
+        values = {name: config[name] for name in option_names(Run)}
+        run = build(Run, values, init_from=init_from)
         gan = make_gan(config)
         parallel.check_batch_size(run.batch_size)
         if is_first():
@@ -109,7 +117,8 @@ def train_and_evaluate(
         metadata = run_metadata(config, dataset)
         # The data may be in another place on each machine.
         same = metadata["config"] | {"data": dataset.identity.sha256}
-        distributed.check_same(json.dumps(same), "config and data")
+        same["init_from"] = str(init_from)
+        distributed.check_same(json.dumps(same), "config, data and --init_from")
         return train(gan, run, workdir, dataset, metadata, options.device_budget_mb)
 
 
@@ -125,7 +134,7 @@ def train(
     examples = gan.examples(dataset)
     num_examples = count_examples(examples, run.num_examples)
     checkpoints = Checkpoints(workdir, run.max_to_keep)
-    state = restore_or_init(gan, run, checkpoints, metadata)
+    state, metadata = restore_or_init(gan, run, checkpoints, metadata)
     if is_first():
         write_text(workdir / "config.json", json.dumps(metadata, indent=2) + "\n")
     step = int(state.step)
@@ -214,28 +223,6 @@ def run_metadata(config: ConfigDict, dataset: data.Dataset) -> dict[str, Any]:
     """What is saved with every state of a run."""
     identity = dataset.identity.to_dict()
     return {"config": to_json(config), "data": identity, "made_with": versions()}
-
-
-def versions() -> dict[str, str]:
-    """Versions of what determines the result of a training, and the devices."""
-    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-    kind = jax.local_devices()[0].device_kind
-    return {
-        "ganjax": ganjax.__version__,
-        **{name: importlib.metadata.version(name) for name in packages},
-        "devices": f"{jax.device_count()} {kind}",
-    }
-
-
-def describe_devices() -> str:
-    """Versions, and the back end, kind and number of the devices."""
-    kind, num = jax.local_devices()[0].device_kind, jax.device_count()
-    plural, processes = "s" if num > 1 else "", jax.process_count()
-    several = f" of {processes} processes" if processes > 1 else ""
-    return (
-        f"ganjax {ganjax.__version__}, jax {jax.__version__} on "
-        f"{jax.default_backend().upper()}: {num} device{plural}{several} ({kind})"
-    )
 
 
 def count_examples(examples: Batch, num: int) -> int:

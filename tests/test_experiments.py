@@ -8,8 +8,9 @@ import pytest
 from helpers import ROOT, assert_identical, small_config
 
 import ganjax
-from experiments import common, loss_table, tips
+from experiments import common, loss_table, tips, transfer
 from experiments.cartoon_faces import draw_face, draw_faces
+from experiments.letters import FONTS, LETTERS, draw_letters, load_font
 from ganjax.checkpoint import Checkpoints
 from ganjax.configs import loss
 
@@ -86,6 +87,37 @@ def test_cartoon_faces_are_many_and_repeatable(tmp_path):
     assert len({image.tobytes() for image in first}) == 4
     draw_faces(tmp_path, num=3)
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_letters_are_repeatable_and_differ():
+    images, labels = draw_letters(40, seed=0)
+    again, _ = draw_letters(40, seed=0)
+    np.testing.assert_array_equal(images, again)
+    np.testing.assert_array_equal(labels, np.tile(np.arange(10), 4))
+    assert len({image.tobytes() for image in images}) == 40
+    assert (draw_letters(10, seed=1)[0] != images[:10]).any(axis=(1, 2, 3)).all()
+    # Hardly any letter reaches the border, and the background is black.
+    border = np.stack([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]])
+    assert (border == 0).mean() > 0.99 and images.max() == 255
+
+
+def test_every_font_has_every_letter():
+    for name in FONTS:
+        font = load_font(name, 80)
+        missing = bytes(font.getmask("\uffff"))
+        drawn = [bytes(font.getmask(letter)) for letter in LETTERS]
+        assert len(set(drawn)) == 10 and missing not in drawn
+
+
+def test_steps_to_an_fid_are_counted_without_those_that_miss_it():
+    falling = {100: 150.0, 200: 60.0, 300: 20.0, 1500: 30.0}
+    flat = {100: 150.0, 200: 150.0, 300: 150.0, 1500: 40.0}
+    lines = transfer.table({"a": [falling, flat]}, 3.0).splitlines()
+    titles = " | ".join(f"steps to FID {level}" for level in (200, 100, 50, 25))
+    assert titles in lines[0]
+    cells = ["a", "100 ± 0", "850 ± 919", "900 ± 849", "300 (1 of 2)"]
+    cells += ["35.0 ± 7.1", "30.0 ± 14.1"]
+    assert lines[2] == f"| {' | '.join(cells)} |"
 
 
 # --- runs ---------------------------------------------------------------------------

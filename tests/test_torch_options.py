@@ -37,6 +37,7 @@ def test_networks_have_as_many_parameters(config):
         ("mnist", {"instance_noise": 0.5}, "config.instance_noise=0.5"),
         ("mnist", {"label_smoothing": 0.1}, "config.label_smoothing=0.1"),
         ("mnist", {"generator.output": "linear"}, "generator.output='linear'"),
+        ("mnist", {"d_optimizer.freeze": 1}, "config.d_optimizer.freeze=1"),
         ("mnist", {"discriminator.softmax": True}, "discriminator.softmax=True"),
         (
             "mnist",

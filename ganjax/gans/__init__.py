@@ -11,6 +11,7 @@ from ganjax.errors import UserError, choose
 from ganjax.gan import Gan
 from ganjax.gans.crnn_gan import CRnnGan
 from ganjax.gans.cyclegan import CycleGan
+from ganjax.gans.freeze import freeze_layers
 from ganjax.gans.srgan import SrGan
 from ganjax.gans.standard import Standard
 from ganjax.gans.stargan import StarGan
@@ -60,7 +61,9 @@ def make_gan(config: ConfigDict | Mapping[str, Any]) -> Gan:
             group(plain[name], f"config.{name}")
         check(gan, plain, "config")
         data = build(DataOptions, plain["data"], "config.data")
-        return gan.from_config(plain | {"data": dataclasses.asdict(data)})
+        return freeze_layers(
+            gan.from_config(plain | {"data": dataclasses.asdict(data)})
+        )
     except KeyError as error:
         raise UserError(
             f"config.{error.args[0]} is missing: expected every group of "

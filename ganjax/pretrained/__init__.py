@@ -33,10 +33,16 @@ def load_pretrained(name: str) -> tuple[Gan, TrainState]:
     return gan, state
 
 
-def load(name: str) -> tuple[Gan, TrainState, dict[str, Any]]:
+def load(
+    name: str, flag: str = "--pretrained"
+) -> tuple[Gan, TrainState, dict[str, Any]]:
     """The same with its metadata, as `ganjax.load_run` returns a run."""
-    files = {path.stem: path for path in FOLDER.glob("*.safetensors")}
     own = name.endswith(".safetensors")
-    path = Path(name).expanduser() if own else choose(files, name, "--pretrained")
-    gan, state, config = read_weights(path, "--pretrained")
+    path = Path(name).expanduser() if own else choose(files(), name, flag)
+    gan, state, config = read_weights(path, flag)
     return gan, state, {"config": config}
+
+
+def files() -> dict[str, Path]:
+    """The files of the trained generators by name."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
