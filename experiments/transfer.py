@@ -36,7 +36,7 @@ from experiments.letters import make_letters
 from ganjax import files, metrics
 from ganjax.config import to_json
 from ganjax.data import Dataset
-from ganjax.evaluate import load_classifier
+from ganjax.features import load_extractor
 from ganjax.metrics.fid import frechet_distance
 from ganjax.rows import read_jsonl
 from ganjax.weights import write_weights
@@ -139,9 +139,9 @@ def table(curves: dict[str, list[Curve]], reference: float) -> str:
 
 def reference_fid(dataset: Dataset) -> float:
     """The FID of NUM training images."""
-    classifier = load_classifier(dataset)
+    extractor = load_extractor(dataset, "digits")
     train, test = (
-        metrics.extract(classifier, images).features
+        metrics.extract(extractor, images).features
         for images in (dataset.train["images"][:NUM], dataset.test["images"])
     )
     return frechet_distance(train, test)
