@@ -44,7 +44,7 @@ def few():
 def place(monkeypatch, few, tmp_path):
     monkeypatch.setitem(data.SOURCES, "squares", lambda options: few)
     monkeypatch.setenv("GANJAX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(metrics.sliced_wasserstein, "PROJECTIONS", 8)
+    monkeypatch.setattr(metrics.sliced_wasserstein, "PATCHES", 8)
 
 
 def config(**overrides):

@@ -51,8 +51,8 @@ def test_details_are_what_the_smaller_image_lacks():
 def test_patches_are_parts_of_their_images_normalized_by_channel():
     images = smooth(1, 70, 16, 2)
     images[..., 1] //= 3
-    (size, found), *others = swd.patches(images).items()
-    assert size == 16 and not others and found.shape == (70, 128, 2, 7, 7)
+    found = swd.patches(images, 0)
+    assert found.shape == (70, 128, 2, 7, 7)
     np.testing.assert_allclose(found.mean((0, 1, 3, 4)), 0, atol=1e-3)
     np.testing.assert_allclose(found.std((0, 1, 3, 4)), 1, atol=1e-3)
     # A linear function of the pixels of image 66, which is in the second block.
@@ -62,11 +62,9 @@ def test_patches_are_parts_of_their_images_normalized_by_channel():
         patch = found[66, 3, channel].ravel()
         errors = [np.polyfit(x[channel], patch, 1, full=True)[1] for x in own]
         assert min(float(e[0]) if len(e) else np.inf for e in errors) < 1e-6
-    with pytest.raises(ValueError, match="expected 7x7 pixels or more"):
-        swd.patches(images[:, :6])
 
 
-def test_one_projection_is_the_wasserstein_distance(monkeypatch):
+def test_one_projection_is_the_wasserstein_distance():
     """With a single feature every direction is 1 or -1."""
     rng = np.random.default_rng(2)
     a = rng.normal(size=(300, 4, 1)).astype(np.float32)
@@ -75,7 +73,6 @@ def test_one_projection_is_the_wasserstein_distance(monkeypatch):
     expected = scipy.stats.wasserstein_distance(a.ravel(), b.ravel())
     assert found.value == pytest.approx(expected, rel=1e-5)
     # In several dimensions, the mean over the projections.
-    monkeypatch.setattr(swd, "PROJECTIONS", 3)
     a, b = rng.normal(size=(2, 50, 4, 2, 3)).astype(np.float32)
     directions = np.random.default_rng(0).normal(size=(3, 6))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -83,7 +80,7 @@ def test_one_projection_is_the_wasserstein_distance(monkeypatch):
         scipy.stats.wasserstein_distance(a.reshape(200, 6) @ d, b.reshape(200, 6) @ d)
         for d in directions
     ]
-    found = swd.patch_distance(a, b).value
+    found = swd.patch_distance(a, b, projections=3).value
     assert found == pytest.approx(np.mean(distances), rel=1e-5)
 
 
@@ -99,9 +96,8 @@ def test_distance_grows_with_blur_and_vanishes_for_the_same_images():
     assert found["swd"].n_fake == found["swd"].n_real == 40
 
 
-def test_interval_is_as_wide_as_the_spread_over_draws(monkeypatch):
+def test_interval_is_as_wide_as_the_spread_over_draws():
     """Of images whose patches depend on each other: each has its own contrast."""
-    monkeypatch.setattr(swd, "PROJECTIONS", 16)
     rng = np.random.default_rng(5)
 
     def draw(mean, n):
@@ -110,7 +106,7 @@ def test_interval_is_as_wide_as_the_spread_over_draws(monkeypatch):
 
     real, values, errors = draw(0.0, 400), [], []
     for _ in range(100):
-        found = swd.patch_distance(draw(0.7, 400), real)
+        found = swd.patch_distance(draw(0.7, 400), real, projections=16)
         values.append(found.value)
         errors.append(found.influence.std(ddof=1) / 400**0.5)
     assert np.mean(errors) == pytest.approx(np.std(values), rel=0.25)

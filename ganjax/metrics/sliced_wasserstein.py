@@ -21,7 +21,7 @@ PATCH = 7  # pixels, height and width
 PATCHES = 128  # of an image and level
 PROJECTIONS = 512
 SMALLEST = 16  # pixels, of the shorter side of the coarsest level
-NUM_IMAGES = 1024  # of each kind; the paper has 16,384
+NUM_IMAGES = 2048  # of each kind; the paper has 16,384
 FACTOR = 1000.0  # as in the tables of the paper
 BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16  # in each direction
 BLOCK = 64  # images whose pyramids are made, and projections that are sorted, at once
@@ -38,19 +38,22 @@ class Distance(NamedTuple):
 def sliced_wasserstein(fake: FeatureSet, real: RealData) -> dict[str, Estimate]:
     """The mean over levels as `swd`, and each as `swd_SIZE` if there are several.
 
-    Of as many generated as real images, at most 1,024 random ones of each.
+    Of as many generated as real images, at most 2,048 random ones of each.
     """
     num = min(len(fake), len(real.compared), NUM_IMAGES)
-    levels = [
-        patches(x.images[np.random.default_rng(0).permutation(len(x))[:num]])
+    sets = [
+        x.images[np.random.default_rng(0).permutation(len(x))[:num]]
         for x in (fake, real.compared)
     ]
-    found = {size: patch_distance(a, levels[1][size]) for size, a in levels[0].items()}
+    levels = laplacian_pyramid(sets[0][:1].astype(np.float32))
+    found = {}
+    for i, level in enumerate(levels):  # one by one, to save memory
+        name = f"swd_{min(level.shape[1:3])}"
+        a, b = (patches(x, i) for x in sets)
+        found[name] = patch_distance(a, b)
     values, influences = zip(*found.values(), strict=True)
-    mean = Distance(float(np.mean(values)), np.mean(influences, axis=0))
-    named = {"swd": mean}
-    if len(found) > 1:
-        named |= {f"swd_{size}": distance for size, distance in found.items()}
+    mean = {"swd": Distance(float(np.mean(values)), np.mean(influences, axis=0))}
+    named = mean | found if len(found) > 1 else mean
     return {name: _estimate(d, PROTOCOL + real.against) for name, d in named.items()}
 
 
@@ -61,38 +64,30 @@ def _estimate(distance: Distance, protocol: str) -> Estimate:
     return Estimate(value, low, high, n, n, protocol, PIXELS)
 
 
-def patches(images: npt.NDArray[np.uint8], seed: int = 0) -> dict[int, Floats]:
-    """Random patches of every level, by the shorter side of the level.
+def patches(images: npt.NDArray[np.uint8], level: int, seed: int = 0) -> Floats:
+    """Random patches of a level of the pyramid.
 
     Args:
       images: uint8 [N, H, W, C] with H, W >= 7.
+      level: 0 is the finest.
       seed: of the places, which are other ones in each image.
 
     Returns:
-      float32 [N, 128, C, 7, 7] each; in each channel their mean is 0 and their standard
+      float32 [N, 128, C, 7, 7]; in each channel their mean is 0 and their standard
       deviation is 1.
     """
-    n, height, width = images.shape[:3]
-    if min(height, width) < PATCH:
-        raise ValueError(f"images: expected {PATCH}x{PATCH} pixels or more")
-    found: dict[int, list[Floats]] = {}
-    rng = np.random.default_rng(seed)
-    for first in range(0, n, BLOCK):
-        part = images[first : first + BLOCK].astype(np.float32)
-        for level in laplacian_pyramid(part):
-            rows, columns = (
-                rng.integers(0, size - PATCH + 1, (len(part), PATCHES))
-                for size in level.shape[1:3]
-            )
-            views: Floats = np.lib.stride_tricks.sliding_window_view(
-                level, (PATCH, PATCH), axis=(1, 2)
-            )
-            chosen = views[np.arange(len(part))[:, None], rows, columns]
-            found.setdefault(min(level.shape[1:3]), []).append(chosen)
-    return {size: _normalize(np.concatenate(x)) for size, x in found.items()}
-
-
-def _normalize(x: Floats) -> Floats:
+    found, rng = [], np.random.default_rng(seed)
+    for first in range(0, len(images), BLOCK):
+        part = laplacian_pyramid(images[first : first + BLOCK].astype(np.float32))
+        rows, columns = (
+            rng.integers(0, size - PATCH + 1, (len(part[level]), PATCHES))
+            for size in part[level].shape[1:3]
+        )
+        views = np.lib.stride_tricks.sliding_window_view(
+            part[level], (PATCH, PATCH), axis=(1, 2)
+        )
+        found.append(views[np.arange(len(views))[:, None], rows, columns])
+    x: Floats = np.concatenate(found)
     axes = (0, 1, 3, 4)
     x -= x.mean(axes, keepdims=True)
     x /= np.maximum(x.std(axes, keepdims=True), 1e-6)
@@ -130,12 +125,15 @@ def _filter(images: Floats) -> Floats:
     return images
 
 
-def patch_distance(a: Floats, b: Floats, seed: int = 0) -> Distance:
-    """The mean Wasserstein-1 distance of 512 random projections.
+def patch_distance(
+    a: Floats, b: Floats, projections: int = PROJECTIONS, seed: int = 0
+) -> Distance:
+    """The mean Wasserstein-1 distance of random projections.
 
     Args:
       a: patches float32 [N, P, ...].
       b: as many.
+      projections: their number.
       seed: of the directions, uniform on the sphere.
 
     Returns:
@@ -144,10 +142,10 @@ def patch_distance(a: Floats, b: Floats, seed: int = 0) -> Distance:
     """
     n, num = a.shape[:2]
     x, y = (z.reshape(n * num, -1) for z in (a, b))
-    directions = np.random.default_rng(seed).normal(size=(PROJECTIONS, x.shape[1]))
+    directions = np.random.default_rng(seed).normal(size=(projections, x.shape[1]))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     total, influence = 0.0, np.zeros(n)
-    for first in range(0, PROJECTIONS, BLOCK):
+    for first in range(0, projections, BLOCK):
         block = directions[first : first + BLOCK].astype(np.float32)
         below, above = block @ x.T, np.sort(block @ y.T)
         for values, others in zip(below, above, strict=True):
@@ -157,4 +155,4 @@ def patch_distance(a: Floats, b: Floats, seed: int = 0) -> Distance:
             steps = np.diff(values[order]) * np.sign(gaps[1:] + gaps[:-1])
             potential = np.concatenate([[0.0], np.cumsum(steps, dtype=np.float64)])
             influence += np.bincount(order // num, potential, n) / num
-    return Distance(total / PROJECTIONS, influence / PROJECTIONS)
+    return Distance(total / projections, influence / projections)
