@@ -156,6 +156,14 @@ def select(graph: Graph, eqn: Any, which: Value, no: Value, yes: Value) -> Value
     return graph.add("Where", which, yes, no)
 
 
+def stack(graph: Graph, eqn: Any, *parts: Value) -> Value:
+    axis = eqn.params["axis"]
+    place = np.array([axis], np.int64)
+    return graph.add(
+        "Concat", *(graph.add("Unsqueeze", x, place) for x in parts), axis=axis
+    )
+
+
 OTHERS: dict[str, Callable[..., Value]] = {
     "broadcast_in_dim": broadcast,
     "concatenate": concatenate,
@@ -170,4 +178,5 @@ OTHERS: dict[str, Callable[..., Value]] = {
     "reshape": reshape,
     "round": round_,
     "select_n": select,
+    "stack": stack,
 }
