@@ -9,7 +9,6 @@ are the paper's; the loss and its penalty are those of mnist.py and of image_fol
 
 from ml_collections import ConfigDict
 
-from ganjax.config import override
 from ganjax.configs import default, image_folder, mnist
 from ganjax.errors import choose
 
@@ -24,6 +23,7 @@ def get_config(data: str = "mnist") -> ConfigDict:
     c.generator = default.generator("stylegan", channels=widths[::-1])
     c.discriminator = default.discriminator("stylegan", channels=widths)
     c.prior.distribution = "sphere"  # so that samples have a truncation of 1
-    for optimizer in ("g_optimizer", "d_optimizer"):
-        override(c, f"{optimizer}.learning_rate", 2e-3)
+    adam = {"learning_rate": 2e-3, "b1": 0.0, "b2": 0.99}
+    c.g_optimizer = default.optimizer("adam", **adam)
+    c.d_optimizer = default.optimizer("adam", **adam)
     return c

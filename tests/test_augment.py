@@ -200,7 +200,7 @@ def resume(config, folder, dataset, change=lambda metadata: metadata):
         if checkpoints.latest is None:
             save(checkpoints, state, change(metadata))
             checkpoints.wait()
-        return state, restore_or_init(gan, run, checkpoints, metadata)
+        return state, restore_or_init(gan, run, checkpoints, metadata)[0]
 
 
 def test_ada_resumes_with_its_probability(tmp_path, random_digits):

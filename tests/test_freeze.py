@@ -34,13 +34,13 @@ SGD = {"name": "sgd", "learning_rate": 0.1}
 
 def config(discriminator, freeze=0, **overrides):
     """A GAN with the smallest generator."""
+    adam = {"name": "adam", "learning_rate": 0.1, "freeze": freeze}
     return smallest_config(
         data__image_shape=(8, 8, 1),
         loss="hinge",
         penalties={},
         discriminator=discriminator,
-        d_optimizer={"name": "adam", "learning_rate": 0.1, "freeze": freeze},
-        **overrides,
+        **{"d_optimizer": adam} | overrides,
     )
 
 
@@ -93,7 +93,7 @@ def test_layers_are_in_the_order_of_the_call_and_take_their_normalization_along(
 
 
 def test_spectral_normalization_does_not_change_which_layers_there_are():
-    spectral = {"name": "resnet", "channels": (2, 3), "norm": "spectral", "blocks": 0}
+    spectral = {"name": "resnet", "channels": (2, 3), "norm": "spectral", "blocks": ()}
     gan = ganjax.make_gan(config(spectral, freeze=1))
     assert gan.d_optimizer.frozen == ("DownBlock_0",)
 
