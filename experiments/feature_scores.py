@@ -46,9 +46,9 @@ NUM = 2000  # images of a set
 PROJECTIONS = 128  # of SWD
 DESIGNS = {
     "chosen": DESIGN,
+    "half the width": DESIGN._replace(width=64),
     "mean alone": DESIGN._replace(spread=False),
-    "wide": DESIGN._replace(widths=(32, 64, 128)),
-    "2x2 cells": DESIGN._replace(cells=2),
+    "half the width, 2x2 cells": DESIGN._replace(width=64, cells=2),
     "resized to 32x32": DESIGN._replace(size=32),
 }
 

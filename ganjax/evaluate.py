@@ -69,6 +69,9 @@ def evaluate_run(
         return
     names = override.features, metadata["config"].get("features"), "auto"
     extractor = load_extractor(dataset, next(name for name in names if name))
+    real = load_real(extractor, dataset)
+    if real.halves:
+        num = min(num, len(real.halves.reference))
     total = num
     if not extractor.suffix:
         total = max(num, min(NUM_TRAIN, len(dataset.train["images"])))
@@ -81,7 +84,7 @@ def evaluate_run(
         extra["projection"] = found
     fake = metrics.extract(extractor, images, labels)
     suite = (parzen_metric,) if parzen else ()
-    report(fake, num, load_real(extractor, dataset), workdir, suite, extra)
+    report(fake, num, real, workdir, suite, extra)
 
 
 def evaluate_samples(

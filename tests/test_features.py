@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import ganjax
 from ganjax import data, evaluate, features, metrics, resume, writers
 from ganjax.errors import UserError
 from ganjax.metrics.fid import frechet_distance
+from ganjax.metrics.random_features import Design, random_extractor
 from ganjax.run import load_run, real_images, sample_run
 
 pytestmark = pytest.mark.slow
@@ -45,6 +47,8 @@ def place(monkeypatch, few, tmp_path):
     monkeypatch.setitem(data.SOURCES, "squares", lambda options: few)
     monkeypatch.setenv("GANJAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(metrics.sliced_wasserstein, "PATCHES", 8)
+    narrow = partial(random_extractor, design=Design(width=16))  # 32 features
+    monkeypatch.setattr(features, "random_extractor", narrow)
 
 
 def config(**overrides):

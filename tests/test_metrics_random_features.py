@@ -6,11 +6,13 @@ import scipy
 
 from ganjax import metrics
 from ganjax.metrics.random_features import (
-    DESIGN,
+    Design,
     make_kernels,
     normal,
     random_extractor,
 )
+
+NARROW = Design(width=16)
 
 
 def images(n, *shape):
@@ -21,6 +23,9 @@ def test_the_network_is_the_same_everywhere():
     """Recorded once; other weights would be another metric of the same name."""
     assert random_extractor((28, 28, 1)).fingerprint == "random e10ee3fe5b18"
     assert random_extractor((64, 64, 3)).fingerprint == "random 8f301ec73404"
+    kernels = [x.shape for x in make_kernels(Design(), 65, 3)]
+    assert [shape[-1] for shape in kernels] == [8, 16, 32, 64, 128]
+    assert kernels[1] == (3, 3, 8, 16)
     drawn = normal((3,), seed=0)
     np.testing.assert_allclose(
         drawn, [0.944668341958920, 0.626686739502863, 2.157402648174501], rtol=1e-12
@@ -31,8 +36,8 @@ def test_the_network_is_the_same_everywhere():
 
 def test_features_are_moments_of_the_channels_of_every_stage():
     x = images(3, 8, 9, 2)
-    found = metrics.extract(random_extractor((8, 9, 2)), x)
-    (kernel,) = make_kernels(DESIGN, 8, 2)
+    found = metrics.extract(random_extractor((8, 9, 2), NARROW), x)
+    (kernel,) = make_kernels(NARROW, 8, 2)
     assert kernel.std() == pytest.approx((2 / 18) ** 0.5, rel=0.1)
     # Stride 2 with padding as TensorFlow pads: even sizes only behind, odd ones evenly.
     padded = np.pad(x / 127.5 - 1, ((0, 0), (0, 1), (1, 1), (0, 0)))

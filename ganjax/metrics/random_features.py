@@ -27,7 +27,7 @@ Kernels = tuple[jax.Array, ...]
 class Design(NamedTuple):
     """What the network computes."""
 
-    widths: tuple[int, ...] = (16, 32, 64)  # of stages; later ones are like the last
+    width: int = 128  # of the last stage; each before has half as many, at least 8
     spread: bool = True  # the standard deviation over pixels beside the mean
     cells: int = 0  # per side, into which the last stage is pooled in addition
     size: int = 0  # pixels per side that images are resized to; 0: as they are
@@ -62,13 +62,16 @@ def make_kernels(
     design: Design, size: int, channels: int
 ) -> list[npt.NDArray[np.float32]]:
     """He-normal [3, 3, inputs, outputs] each; `size` is the image's shorter side."""
-    kernels, inputs, stage = [], channels, 0
-    while size > SMALLEST:
-        outputs = design.widths[min(stage, len(design.widths) - 1)]
+    kernels, inputs = [], channels
+    stages = 0
+    while -(-size // 2**stages) > SMALLEST:
+        stages += 1
+    for stage in range(stages):
+        outputs = max(8, design.width >> (stages - 1 - stage))
         shape = (KERNEL, KERNEL, inputs, outputs)
         scale = np.sqrt(2 / (KERNEL * KERNEL * inputs))
         kernels.append((scale * normal(shape, seed=stage)).astype(np.float32))
-        inputs, size, stage = outputs, -(-size // 2), stage + 1
+        inputs = outputs
     return kernels
 
 
