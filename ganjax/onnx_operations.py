@@ -35,6 +35,7 @@ SAME = {
     "mul": "Mul",
     "neg": "Neg",
     "sqrt": "Sqrt",
+    "stop_gradient": "Identity",
     "sub": "Sub",
     "tanh": "Tanh",
 }
