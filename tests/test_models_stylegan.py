@@ -27,13 +27,14 @@ Z = jax.random.normal(jax.random.key(1), (3, 5))
 LABELS = jnp.array([2, 0, 1])
 IMAGES = jax.random.normal(jax.random.key(2), (4, 8, 8, 2))
 G = {"channels": (4, 3), "w_dim": 6}
-GIVEN = {"image_shape": (8, 8, 2), "num_classes": 3}
+# XLA's own convolutions compile faster.
+GIVEN = {"image_shape": (8, 8, 2), "num_classes": 3, "conv": "library"}
 SMALL = {
     "data__image_shape": (8, 8, 1),
     "generator": {"name": "stylegan", "channels": (4, 3), "w_dim": 6},
     "discriminator": {"name": "stylegan", "channels": (3, 4), "group": 2},
     "prior__distribution": "sphere",
-    "conv": "library",  # it compiles faster
+    "conv": "library",
 }
 
 
@@ -49,6 +50,12 @@ def init(module, inputs, labels=None):
         )
 
     return make()
+
+
+@partial(jax.jit, static_argnums=0)
+def sampled(module, variables, inputs, labels=None):
+    """Outputs outside of training."""
+    return module.apply(variables, inputs, train=False, labels=labels)
 
 
 @pytest.fixture(scope="module")
@@ -200,12 +207,12 @@ def test_generator_by_hand(generator):
     w = mean + psi * (w - mean)
     noise = module.bind(variables).constant_noise()
     expected = synthesized(params["synthesis"], [w] * 4, noise)
-    actual = module.apply(variables, Z, train=False, labels=LABELS)
+    actual = sampled(module, variables, Z, LABELS)
     np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_discriminator_by_hand():
-    module = DISCRIMINATORS["stylegan"](channels=(3, 4), group=2)
+    module = DISCRIMINATORS["stylegan"](channels=(3, 4), group=2, conv="library")
     variables = init(module, IMAGES)
     params, x = variables["params"], np.asarray(IMAGES, np.float64)
 
@@ -225,7 +232,7 @@ def test_discriminator_by_hand():
     x = lrelu(conv(pad(np.concatenate([x, feature], -1), 1), params["EqualConv_1"]))
     x = lrelu(dense(x.reshape(4, -1), params["EqualDense_0"]))
     expected = dense(x, params["EqualDense_1"])[:, 0]
-    actual = module.apply(variables, IMAGES)
+    actual = sampled(module, variables, IMAGES)
     np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
 
@@ -246,11 +253,12 @@ def test_resolutions_follow_from_the_widths(size, widths):
 
 
 def test_labels_change_images_and_logits(generator):
-    d = DISCRIMINATORS["stylegan"](channels=(3, 4), group=1, num_classes=3)
+    options = {"channels": (3, 4), "group": 1, "num_classes": 3, "conv": "library"}
+    d = DISCRIMINATORS["stylegan"](**options)
     pairs = (generator, Z), ((d, init(d, IMAGES[:3], LABELS)), IMAGES[:3])
     for (module, variables), inputs in pairs:
-        zeros = module.apply(variables, inputs, train=False, labels=LABELS * 0)
-        own = module.apply(variables, inputs, train=False, labels=LABELS)
+        zeros = sampled(module, variables, inputs, LABELS * 0)
+        own = sampled(module, variables, inputs, LABELS)
         changed = [(a != b).any() for a, b in zip(zeros, own, strict=True)]
         assert changed == [True, False, True]  # labels 2, 0, 1
 
@@ -271,6 +279,7 @@ def test_configs_make_networks_that_fit_their_data(name, channels):
 # --- randomness ---------------------------------------------------------------------
 
 
+@partial(jax.jit, static_argnums=0)
 def train_images(module, variables, key):
     """Images in training, and the new mean of w."""
     images, new = module.apply(
@@ -291,10 +300,10 @@ def test_noise_is_random_in_training_and_constant_otherwise(generator):
     silent = jax.tree_util.tree_map_with_path(without_noise, variables)
     a, b = (train_images(module, silent, jax.random.key(i))[0] for i in range(2))
     np.testing.assert_array_equal(a, b)
-    plain = module.apply(silent, Z, train=False, labels=LABELS)
+    plain = sampled(module, silent, Z, LABELS)
     np.testing.assert_allclose(a, plain, rtol=1e-5, atol=1e-6)
-    noisy = module.apply(variables, Z, train=False, labels=LABELS)
-    again = module.apply(variables, Z[::-1], train=False, labels=LABELS[::-1])
+    noisy = sampled(module, variables, Z, LABELS)
+    again = sampled(module, variables, Z[::-1], LABELS[::-1])
     np.testing.assert_allclose(noisy, again[::-1], rtol=1e-5, atol=1e-6)
     assert (noisy != plain).any(axis=(1, 2, 3)).all()
 
