@@ -1,8 +1,10 @@
 """Two virtual devices, strict JAX, shape checks, and the data at hand."""
 
+import functools
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,18 +41,42 @@ install_import_hook([f"ganjax.{name}" for name in CHECKED], "beartype.beartype")
 
 from helpers import MNIST_DIR  # noqa: E402
 
-from ganjax import data  # noqa: E402
+from ganjax import data, parallel  # noqa: E402
 from ganjax.data import DataOptions  # noqa: E402
+
+# Runs of equal GANs, of which tests have many, share one program.
+parallel.make_train_chunk = functools.cache(parallel.make_train_chunk)
+
+# Of this process, one per line; Linux alone has it.
+MAPS = Path("/proc/self/maps")
+# Files that take the longest go first, so that both processes of pytest-xdist end at
+# about the same time. While the first waits for MNIST, the second needs none.
+FIRST = ("evaluate", "cyclegan", "quality", "crnn_gan", "train", "distributed")
+FIRST += ("notebook", "torch_gans", "metrics_suite", "main", "seeds", "compile_for")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files of FIRST, then those with the most tests."""
+    first = {f"test_{name}.py": i for i, name in enumerate(FIRST)}
+    tests = Counter(item.path for item in items)
+
+    def place(item: pytest.Item) -> tuple[int, int]:
+        return first.get(item.path.name, len(FIRST)), -tests[item.path]
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_programs() -> Iterator[None]:
     """Compiled programs are memory maps, of which Linux allows a process 65,530.
 
-    Beyond that, compilation ends in a segmentation fault.
+    Beyond that, compilation ends in a segmentation fault. Until there are many, files
+    of tests share programs.
     """
     yield
-    jax.clear_caches()
+    if not MAPS.exists() or MAPS.read_bytes().count(b"\n") > 20_000:
+        parallel.make_train_chunk.cache_clear()
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -85,13 +85,14 @@ def test_vae_loss_is_its_parts():
     """Reconstruction and KL of the same draw, computed from encode and decode."""
     model = vae.Vae(z_dim=3)
     images = jax.random.bits(jax.random.key(1), (4, 28, 28, 1), jnp.uint8)
-    params = model.init(jax.random.key(0))
-    loss = model.loss(params, images, jax.random.key(2))
-    q = model.encode(params, images)
+    params = jax.jit(model.init)(jax.random.key(0))
+    loss = jax.jit(model.loss)(params, images, jax.random.key(2))
+    q = jax.jit(model.encode)(params, images)
     z = q.mean + jnp.exp(q.log_variance / 2) * jax.random.normal(
         jax.random.key(2), (4, 3)
     )
-    p = np.asarray(jax.nn.sigmoid(model.decode(params, z)), np.float64)
+    logits = jax.jit(model.decode)(params, z)
+    p = np.asarray(jax.nn.sigmoid(logits), np.float64)
     x = np.asarray(images) / 255
     likelihood = (x * np.log(p) + (1 - x) * np.log(1 - p)).sum((1, 2, 3))
     variance = np.exp(np.asarray(q.log_variance, np.float64))
@@ -126,7 +127,7 @@ def test_training_finds_the_minimum_and_averages_over_steps():
 
 def test_nearest_point_of_a_generated_image_is_that_image():
     gan = small_gan(generator__norm="none", prior__z_dim=2)
-    g, _ = gan.init(jax.random.key(3))
+    g, _ = jax.jit(gan.init)(jax.random.key(3))
     targets = gan.sample(g, jax.random.key(1), 3)
     found = contrast_models.nearest_points(gan, g, targets, starts=6, steps=300)
     gaps = jnp.sum((found - targets) ** 2, (1, 2, 3))

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -71,8 +72,13 @@ def softplus(x):
     return np.log1p(np.exp(x))
 
 
+@partial(jax.jit, static_argnames="gan")
+def discriminate(gan, d, notes):
+    return gan.discriminator.apply({"params": d["params"]}, notes)
+
+
 def outputs_of(gan, d, notes):
-    logits, outputs = gan.discriminator.apply({"params": d["params"]}, notes)
+    logits, outputs = discriminate(gan, d, notes)
     return np.array(logits, np.float64), np.array(outputs, np.float64)
 
 
@@ -80,7 +86,7 @@ def setting(gan, next_note=False):
     """A state with other parameters than the first, real and generated notes."""
     state = perturbed_state(gan)
     real = jnp.asarray(random_notes(4))
-    generated, _ = gan.generate(state.g.variables, real, keys())
+    generated, _ = jax.jit(gan.generate)(state.g.variables, real, keys())
     assert (generated.predicted is not None) == next_note
     return state.d.variables, real, generated
 
@@ -100,11 +106,11 @@ def test_the_losses_of_the_paper():
         outputs_of(gan, d, x) for x in (real, generated.notes)
     )
     step = jnp.zeros((), jnp.int32)
-    loss, (_, metrics) = gan.d_loss(d, real, generated, keys(), step)
+    loss, (_, metrics) = jax.jit(gan.d_loss)(d, real, generated, keys(), step)
     expected = np.mean(softplus(-real_logits) + softplus(fake_logits))
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     np.testing.assert_allclose(metrics["d_loss"], expected, rtol=1e-5)
-    loss, metrics = gan.g_loss(d, real, generated, keys(), step)
+    loss, metrics = jax.jit(gan.g_loss)(d, real, generated, keys(), step)
     adversarial = np.mean(softplus(-fake_logits))
     matching = np.sum((real_r.mean(axis=(0, 1)) - fake_r.mean(axis=(0, 1))) ** 2)
     next_note = np.mean((np.array(generated.predicted) - np.array(real)) ** 2)
@@ -131,11 +137,11 @@ def test_the_relativistic_loss_and_its_penalty():
         )
         slopes = ((up - down) / 2e-2).reshape(T * F, len(notes))
         squares += np.mean(np.sum(slopes**2, axis=0)) / 2
-    loss, (_, metrics) = gan.d_loss(d, real, generated, keys(), step)
+    loss, (_, metrics) = jax.jit(gan.d_loss)(d, real, generated, keys(), step)
     np.testing.assert_allclose(metrics["r1_r2"], squares, rtol=5e-3)
     expected = np.mean(softplus(fake_logits - real_logits)) + 2 * squares
     np.testing.assert_allclose(loss, expected, rtol=5e-3)
-    loss, _ = gan.g_loss(d, real, generated, keys(), step)
+    loss, _ = jax.jit(gan.g_loss)(d, real, generated, keys(), step)
     expected = np.mean(softplus(real_logits - fake_logits))
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
@@ -171,8 +177,9 @@ def test_pretraining_fades_and_the_adversarial_loss_rises():
     rise = {"name": "linear", "start": 1.0, "end": 1.0, "warmup": 0.5}
     gan = small_gan(num_steps=100, next_note=fade, adversarial=rise)
     d, real, generated = setting(gan, next_note=True)
+    g_loss = jax.jit(gan.g_loss)
     for step, weights in ((0, (0, 1)), (25, (0.5, 0.1**0.5)), (100, (1, 0.01))):
-        loss, metrics = gan.g_loss(d, real, generated, keys(), jnp.asarray(step))
+        loss, metrics = g_loss(d, real, generated, keys(), jnp.asarray(step))
         expected = weights[0] * metrics["g_loss"] + weights[1] * metrics["next_note"]
         np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
@@ -243,10 +250,9 @@ def test_arithmetic_may_be_bfloat16():
     gan = small_gan(dtype="bfloat16")
     state = ganjax.init_state(gan, jax.random.key(0))
     real = jnp.asarray(random_notes(4))
-    generated, _ = gan.generate(state.g.variables, real, keys())
-    exact, _ = replace(gan, dtype=jnp.dtype("float32")).generate(
-        state.g.variables, real, keys()
-    )
+    generated, _ = jax.jit(gan.generate)(state.g.variables, real, keys())
+    exact_gan = replace(gan, dtype=jnp.dtype("float32"))
+    exact, _ = jax.jit(exact_gan.generate)(state.g.variables, real, keys())
     assert generated.notes.dtype == jnp.float32
     np.testing.assert_allclose(generated.notes, exact.notes, atol=0.02)
     assert changed(generated.notes, exact.notes)
@@ -338,7 +344,7 @@ def test_generated_notes_of_both_kinds_reach_the_loss():
     gan = small_gan()
     state = perturbed_state(gan)
     real = jnp.asarray(random_notes(4))
-    generated, _ = gan.generate(state.g.variables, real, keys())
+    generated, _ = jax.jit(gan.generate)(state.g.variables, real, keys())
     assert isinstance(generated, Generated)
     first = np.asarray(generated.predicted[:, 0])
     np.testing.assert_allclose(first, generated.notes[:, 0], rtol=1e-6)

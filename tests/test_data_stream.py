@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from helpers import ROOT, assert_identical, run_python, smallest_config
+from helpers import assert_identical, smallest_config
 
 import ganjax
 from ganjax import data, features, stream, train
@@ -142,43 +142,6 @@ def test_streaming_resumes_exactly(arrays, tmp_path, capsys):
         resumed = run(tmp_path / name, dataset, second, n_dis=2)
         assert "resuming from step 11" in capsys.readouterr().out
         assert_identical(resumed, whole)
-
-
-OPTIMIZED = """
-import sys
-sys.path.insert(0, sys.argv[2])
-import jax
-
-jax.config.update("jax_num_cpu_devices", 2)
-import numpy as np
-from helpers import assert_identical, small_config
-
-import ganjax
-
-images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1), np.uint8)
-labels = np.zeros(40, int)
-noise = ganjax.make_dataset(images, labels, images, labels, name="noise", source="rng")
-
-def train(folder, budget_mb):
-    settings = {"log_every": 0, "sample_every": 0, "checkpoint_every": 0}
-    settings |= {"num_steps": 6, "data.device_budget_mb": budget_mb}
-    return ganjax.train_and_evaluate(
-        small_config(**settings), f"{sys.argv[1]}/{folder}", noise
-    )
-
-assert_identical(train("streamed", 0), train("resident", 1024))
-assert jax.local_device_count() == 2
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.subprocess
-def test_optimized_programs_train_the_same_parameters(tmp_path):
-    """Other tests compile without optimization."""
-    arguments = tmp_path, ROOT / "tests"
-    result = run_python("-c", OPTIMIZED, *arguments, XLA_FLAGS="")
-    assert result.returncode == 0, result.stderr
-    assert "streaming 0 MB" in result.stdout
 
 
 # --- evaluation ---------------------------------------------------------------------

@@ -230,13 +230,15 @@ def test_bound_of_a_model_is_the_sum_over_all_times():
     images = jnp.tile(
         jax.random.bits(jax.random.key(1), (1, 28, 28, 1), jnp.uint8), (8, 1, 1, 1)
     )
-    params = model.init(jax.random.key(0))
+    params = jax.jit(model.init)(jax.random.key(0))
     t, key = jnp.arange(1, 9), jax.random.key(2)
-    estimates = model.bound(params, images, t, key)
+    estimates = jax.jit(model.bound)(params, images, t, key)
     eps = jax.random.normal(jax.random.clone(key), images.shape)
-    terms = diffusion.bound_terms(
-        model.predictor(params), model.schedule, images, t, eps
-    )
+    terms = jax.jit(
+        lambda params: diffusion.bound_terms(
+            model.predictor(params), model.schedule, images, t, eps
+        )
+    )(params)
     total = terms.sum() + diffusion.prior_kl(model.schedule, images[:1])[0]
     np.testing.assert_allclose(estimates.mean(), total, rtol=1e-5)
 

@@ -7,12 +7,12 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from helpers import small_config
+from helpers import smallest_config
 from PIL import Image
 
 import ganjax
 from ganjax import data, evaluate, explore, metrics, resume, train, writers
-from ganjax.data import DataOptions
+from ganjax.data import DataOptions, stacked
 from ganjax.features import load_extractor
 from ganjax.metrics import nearest_neighbors, projection
 from ganjax.metrics.classifier import Recipe, digit_extractor, train_classifier
@@ -29,6 +29,17 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def mnist(mnist):
+    """Some digits: the features and neighbors of all of them would take minutes."""
+    train, test = (
+        {name: array[:num] for name, array in split.items()}
+        for split, num in ((mnist.train, 6000), (mnist.test, 1000))
+    )
+    source = mnist.identity.source
+    return data.make_arrays_dataset(train, test, name="some_digits", source=source)
+
+
+@pytest.fixture(scope="module")
 def quick_classifier(mnist):
     """A classifier of small budget."""
     images, labels = mnist.train["images"][:2000], mnist.train["labels"][:2000]
@@ -42,8 +53,9 @@ def real(quick_classifier, mnist):
 
 
 @pytest.fixture(autouse=True)
-def quick_evaluation(monkeypatch, quick_classifier, real, cache):
+def quick_evaluation(monkeypatch, mnist, quick_classifier, real, cache):
     """Features of real images are computed once, and few samples are drawn."""
+    monkeypatch.setitem(data.SOURCES, "some_digits", lambda options: mnist)
     monkeypatch.setattr(metrics, "load_classifier", lambda *args: quick_classifier)
     monkeypatch.setattr(metrics, "extract_real", lambda *args: real)
     monkeypatch.setattr(evaluate, "NUM_TRAIN", 2000)
@@ -51,16 +63,13 @@ def quick_evaluation(monkeypatch, quick_classifier, real, cache):
 
 
 @pytest.fixture
-def config(data_place):
-    return lambda **overrides: small_config(**data_place | overrides)
+def config():
+    return lambda **overrides: smallest_config(data__name="some_digits", **overrides)
 
 
 @pytest.fixture
-def options(data_place):
-    """Where MNIST is."""
-    return DataOptions(
-        data_dir=data_place["data.data_dir"], manual_dir=data_place["data.manual_dir"]
-    )
+def options():
+    return DataOptions(name="some_digits")
 
 
 def read_results(folder):
@@ -328,11 +337,8 @@ def test_only_digits_have_a_classifier(mnist):
                 evaluate.make_scorer(dataset)
 
 
-def test_stacked_digits_are_scored_during_training(options):
-    stacked = dataclasses.replace(
-        options, name="stacked_mnist", image_shape=(28, 28, 3)
-    )
-    dataset = data.load(stacked)
+def test_stacked_digits_are_scored_during_training(mnist):
+    dataset = stacked.stack(mnist)
     images = dataset.train["images"][:500]
     score = evaluate.make_scorer(dataset)
     real, gray = score(images), score(images[..., [0] * 3])

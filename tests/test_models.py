@@ -75,7 +75,7 @@ def test_dropout_drops_its_rate_and_scales_the_rest(name):
     options, dropout, rates = DROPPING[name]
     plain = DISCRIMINATORS[name](**options)
     dropping = DISCRIMINATORS[name](**options | dropout)
-    variables = plain.init(jax.random.key(0), IMAGES)
+    variables = jax.jit(plain.init)(jax.random.key(0), IMAGES)
     seen = []
 
     def look(call, args, kwargs, context):
@@ -191,7 +191,7 @@ def test_an_activation_of_dense_layers_comes_before_batch_norm():
         activation=jnp.tanh,
     )
     z = jax.random.normal(jax.random.key(1), (6, 5))
-    variables = module.init(jax.random.key(0), z)
+    variables = jax.jit(module.init)(jax.random.key(0), z)
     bias = jax.random.normal(jax.random.key(2), (12,))
     variables["params"]["Dense_0"]["bias"] = bias
     seen = []
@@ -227,7 +227,8 @@ def test_kernels_start_with_the_spread_of_their_initializer(name):
     }
     assert SPREAD.keys() == INITIALIZERS.keys()
     for module, shape in networks.items():
-        params = module.init(jax.random.key(0), jnp.zeros(shape))["params"]
+        init = jax.jit(module.init)
+        params = init(jax.random.key(0), jnp.zeros(shape))["params"]
         for path, kernel in jax.tree_util.tree_leaves_with_path(params):
             if kernel.ndim == 1:
                 continue

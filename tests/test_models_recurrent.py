@@ -60,7 +60,7 @@ def unroll(params, z, given=None):
 def test_the_generator_is_a_stack_of_lstms_that_reads_its_own_output():
     network = recurrent.Generator(hidden=(5, 4))
     z = jax.random.normal(jax.random.key(1), (3, T, 2))
-    variables = perturbed(network.init(jax.random.key(0), z))
+    variables = perturbed(jax.jit(network.init)(jax.random.key(0), z))
     params = as_numpy(variables["params"]["step"])
     notes = network.apply(variables, z)
     np.testing.assert_allclose(notes, unroll(params, np.array(z)), rtol=1e-4, atol=1e-5)
@@ -89,7 +89,7 @@ def bidirectional(params, x):
 def test_the_discriminator_reads_both_ways_and_averages_over_time(average):
     network = recurrent.Discriminator(hidden=(6, 4), average=average)
     notes = random_notes(3)
-    variables = perturbed(network.init(jax.random.key(0), jnp.asarray(notes)))
+    variables = perturbed(jax.jit(network.init)(jax.random.key(0), notes))
     params = as_numpy(variables["params"])
     logits, outputs = network.apply(variables, jnp.asarray(notes))
     x = bidirectional(params["layers_1"], bidirectional(params["layers_0"], notes))

@@ -33,7 +33,7 @@ def instance_norm(x, params):
 
 def test_residual_block_adds_two_convolutions_with_instance_norm():
     module = ResidualBlock()
-    params = module.init(jax.random.key(0), X)["params"]
+    params = jax.jit(module.init)(jax.random.key(0), X)["params"]
     params = jax.tree.map(
         lambda p: p + 0.1 * jax.random.normal(jax.random.key(p.size), p.shape), params
     )
@@ -88,8 +88,8 @@ def test_a_logit_of_the_patch_discriminator_depends_on_its_patch_alone():
     """
     module = PatchDiscriminator(channels=(4, 8), norm="none")
     x = jax.random.normal(jax.random.key(0), (1, 28, 28, 1))
-    variables = module.init(jax.random.key(1), x)
-    slope = jax.grad(lambda x: module.apply(variables, x)[0][0, 3, 3])(x)
+    variables = jax.jit(module.init)(jax.random.key(1), x)
+    slope = jax.jit(jax.grad(lambda x: module.apply(variables, x)[0][0, 3, 3]))(x)
     rows, columns = np.nonzero(np.asarray(slope)[0, :, :, 0])
     assert rows.max() - rows.min() + 1 == columns.max() - columns.min() + 1 == 18
 

@@ -24,14 +24,21 @@ def run(*flags):
     return result.stdout
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a run."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(f"--workdir={folder}")
+    return folder
+
+
 @pytest.mark.subprocess
-def test_a_gan_from_outside_the_package_trains_resumes_and_samples(tmp_path):
-    whole, halves = (f"--workdir={tmp_path / name}" for name in ("whole", "halves"))
-    run(whole)
+def test_a_gan_from_outside_the_package_trains_resumes_and_samples(whole, tmp_path):
+    halves = f"--workdir={tmp_path / 'halves'}"
     run(halves, "--config.num_steps=900")
     assert "resuming from step 900" in run(halves)
-    run(whole, "--mode=sample", f"--out={tmp_path}/whole.npz", "--num=5000")
-    run(halves, "--mode=sample", f"--out={tmp_path}/halves.npz", "--num=5000")
+    for name, workdir in (("whole", f"--workdir={whole}"), ("halves", halves)):
+        run(workdir, "--mode=sample", f"--out={tmp_path}/{name}.npz", "--num=5000")
     samples = [np.load(tmp_path / f"{n}.npz")["images"] for n in ("whole", "halves")]
     np.testing.assert_array_equal(*samples)
     assert samples[0].dtype == np.float32 and samples[0].shape == (5000, 1)
@@ -41,9 +48,9 @@ def test_a_gan_from_outside_the_package_trains_resumes_and_samples(tmp_path):
     rows = read_jsonl(tmp_path / "halves/metrics.jsonl")
     assert [row["step"] for row in rows] == list(range(100, 2001, 100))
     assert "r1" in rows[0]
-    with Image.open(tmp_path / "whole/comparison.png") as image:
+    with Image.open(whole / "comparison.png") as image:
         assert np.asarray(image).std() > 0
-    config = json.loads((tmp_path / "whole/config.json").read_text())
+    config = json.loads((whole / "config.json").read_text())
     assert config["data"]["name"] == "numbers"
 
 
@@ -61,7 +68,6 @@ def test_its_steps_do_not_depend_on_the_number_of_devices():
 
 
 @pytest.mark.subprocess
-def test_without_its_file_the_gan_is_unknown(tmp_path):
-    run(f"--workdir={tmp_path}", "--config.num_steps=2")
-    result = run_python("-m", "ganjax.main", "--mode=sample", f"--workdir={tmp_path}")
+def test_without_its_file_the_gan_is_unknown(whole):
+    result = run_python("-m", "ganjax.main", "--mode=sample", f"--workdir={whole}")
     assert "config.gan='gaussian': expected one of crnn_gan, cyclegan" in result.stderr

@@ -50,18 +50,19 @@ def test_losses_are_those_of_the_paper(gan, state):
     """arXiv:1711.09020, equations 2, 3, 4 and 8."""
     batch = gan.normalize(jax.tree.map(jnp.asarray, BATCH))
     keys = update_keys(state.key, state.g.updates, G_TAGS)
-    generated, _ = gan.generate(state.g.variables, batch, keys)
+    generated, _ = jax.jit(gan.generate)(state.g.variables, batch, keys)
     x, own = batch
+    apply_g, apply_d = jax.jit(gan.generator.apply), jax.jit(gan.discriminator.apply)
     targets = np.asarray(generated.targets)
 
     def g(images, domains):
         maps = np.zeros((4, 8, 8, 3), np.float32)
         maps[np.arange(4), :, :, np.asarray(domains)] = 1
         inputs = jnp.concatenate([images, jnp.asarray(maps)], -1)
-        return gan.generator.apply({"params": state.g.params}, inputs)
+        return apply_g({"params": state.g.params}, inputs)
 
     def d(images):
-        patches, domains = gan.discriminator.apply({"params": state.d.params}, images)
+        patches, domains = apply_d({"params": state.d.params}, images)
         return np.asarray(patches).mean((1, 2)), domains
 
     np.testing.assert_allclose(generated.fakes, g(x, targets), rtol=1e-5, atol=1e-6)
@@ -69,14 +70,13 @@ def test_losses_are_those_of_the_paper(gan, state):
     scores, domains = d(generated.fakes)
     expected = -scores.mean() - log_softmax(domains, targets).mean()
     expected += 10 * np.abs(back - x).mean()
-    loss, metrics = gan.g_loss(state.d.variables, batch, generated, keys, state.step)
+    players = state.d.variables, batch, generated
+    loss, metrics = jax.jit(gan.g_loss)(*players, keys, state.step)
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
     np.testing.assert_allclose(metrics["g_loss"], -scores.mean(), rtol=1e-4)
 
     keys = update_keys(state.key, state.d.updates, D_TAGS)
-    loss, (_, metrics) = gan.d_loss(
-        state.d.variables, batch, generated, keys, state.step
-    )
+    loss, (_, metrics) = jax.jit(gan.d_loss)(*players, keys, state.step)
     real, real_domains = d(x)
     expected = scores.mean() - real.mean() - log_softmax(real_domains, own).mean()
     np.testing.assert_allclose(loss, expected + 10 * metrics["wgan_gp"], rtol=1e-4)
@@ -87,7 +87,7 @@ def test_targets_are_uniform(gan, state):
     """Four standard errors of 3,000 draws from three domains."""
     batch = Batch(jnp.zeros((3000, 8, 8, 3)), jnp.zeros(3000, jnp.int32))
     keys = update_keys(state.key, state.g.updates, G_TAGS)
-    targets = gan.generate(state.g.variables, batch, keys)[0].targets
+    targets = jax.jit(gan.generate)(state.g.variables, batch, keys)[0].targets
     shares = np.bincount(np.asarray(targets), minlength=3) / 3000
     np.testing.assert_allclose(shares, 1 / 3, atol=4 * (2 / 9 / 3000) ** 0.5)
 

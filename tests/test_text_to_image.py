@@ -49,7 +49,7 @@ def test_codes_are_the_last_states_of_a_gated_recurrent_unit():
     """arXiv:1406.1078, equations 5 to 8, with the reset gate after the product."""
     encoder = TextEncoder(num_words=9, embedding=3, features=2)
     tokens = jnp.array([[4, 2, 7, 0, 0], [8, 0, 0, 0, 0]])
-    params = encoder.init(jax.random.key(0), tokens)["params"]
+    params = jax.jit(encoder.init)(jax.random.key(0), tokens)["params"]
     params = jax.tree.map(
         lambda p: p + jax.random.normal(jax.random.key(p.size), p.shape) / 3, params
     )
@@ -74,19 +74,21 @@ def test_discriminator_loss_counts_wrong_sentences_as_generated(gan, state):
     """arXiv:1605.05396, Algorithm 1, with the relativistic loss."""
     batch = gan.normalize(jax.tree.map(jnp.asarray, BATCH))
     keys = update_keys(state.key, state.d.updates, D_TAGS)
-    generated, _ = gan.generate(state.g.variables, batch, keys)
+    generated, _ = jax.jit(gan.generate)(state.g.variables, batch, keys)
     tokens = np.asarray(generated.tokens)
     for row, wordings in zip(tokens, TOKENS, strict=True):
         assert row.tolist() in wordings.tolist()
 
+    apply = jax.jit(gan.discriminator.apply)
+
     def d(images, tokens):
         inputs = {"params": state.d.params}, images, jnp.asarray(tokens)
-        return np.asarray(gan.discriminator.apply(*inputs), np.float64)
+        return np.asarray(apply(*inputs), np.float64)
 
     real, fake = d(batch.images, tokens), d(generated.images, tokens)
     wrong = d(batch.images, np.roll(tokens, -1, axis=0))
     losses = np.log1p(np.exp(fake - real)) + np.log1p(np.exp(wrong - real))
-    loss, (_, metrics) = gan.d_loss(
+    loss, (_, metrics) = jax.jit(gan.d_loss)(
         state.d.variables, batch, generated, keys, state.step
     )
     np.testing.assert_allclose(metrics["d_loss"], losses.mean() / 2, rtol=1e-4)
@@ -97,16 +99,16 @@ def test_discriminator_loss_counts_wrong_sentences_as_generated(gan, state):
 def test_generator_loss_is_adversarial_and_l1(gan, state):
     batch = gan.normalize(jax.tree.map(jnp.asarray, BATCH))
     keys = update_keys(state.key, state.g.updates, G_TAGS)
-    generated, _ = gan.generate(state.g.variables, batch, keys)
+    generated, _ = jax.jit(gan.generate)(state.g.variables, batch, keys)
+    apply = jax.jit(gan.discriminator.apply)
     logits = [
-        np.asarray(
-            gan.discriminator.apply({"params": state.d.params}, x, generated.tokens)
-        )
+        np.asarray(apply({"params": state.d.params}, x, generated.tokens))
         for x in (batch.images, generated.images)
     ]
     gap = np.abs(np.asarray(generated.images - batch.images)).mean()
     expected = np.log1p(np.exp(logits[0] - logits[1])).mean() + 0.5 * gap
-    loss, _ = gan.g_loss(state.d.variables, batch, generated, keys, state.step)
+    players = state.d.variables, batch, generated
+    loss, _ = jax.jit(gan.g_loss)(*players, keys, state.step)
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
 
 

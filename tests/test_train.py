@@ -106,7 +106,7 @@ def test_training_on_the_first_examples_is_training_on_them_alone(config, tmp_pa
         train.train_and_evaluate(many, tmp_path / "many", data(60))
 
 
-HALVES = """
+OPTIMIZED = """
 import os, sys
 sys.path.insert(0, sys.argv[2])
 import conftest
@@ -121,23 +121,25 @@ images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1), np.uint8)
 labels = np.zeros(40, int)
 noise = ganjax.make_dataset(images, labels, images, labels, name="noise", source="rng")
 
-def train(num_steps, folder):
+def train(num_steps, folder, **overrides):
     cadences = {"log_every": 0, "sample_every": 0, "checkpoint_every": 0}
-    config = small_config(num_steps=num_steps, **cadences)
+    config = small_config(num_steps=num_steps, **cadences, **overrides)
     return ganjax.train_and_evaluate(config, f"{sys.argv[1]}/{folder}", noise)
 
 whole = train(6, "whole")
 train(3, "halves")
 assert_identical(whole, train(6, "halves"))
+assert_identical(whole, train(6, "streamed", data__device_budget_mb=0))
 """
 
 
 @pytest.mark.subprocess
-def test_resuming_is_exact_in_optimized_programs(tmp_path):
+def test_resuming_and_streaming_are_exact_in_optimized_programs(tmp_path):
     """Other tests compile without optimization."""
-    result = run_python("-c", HALVES, tmp_path, ROOT / "tests", XLA_FLAGS="")
+    result = run_python("-c", OPTIMIZED, tmp_path, ROOT / "tests", XLA_FLAGS="")
     assert result.returncode == 0, result.stderr
     assert "resuming from step 3" in result.stdout
+    assert "streaming 0 MB" in result.stdout
 
 
 def test_files_of_a_run(config, tmp_path, mnist, capsys):

@@ -21,14 +21,14 @@ def smallest_gan(**overrides: Any) -> ganjax.Gan:
 def test_the_first_point_is_a_scaled_sample_of_the_prior(distribution):
     gan = smallest_gan(prior__distribution=distribution, sample_scale=0.5)
     (z,) = gan.prior.sample(jax.random.key(6), 1)
-    settings = web.page_settings(gan, gan.init(jax.random.key(0))[0], "name")
+    settings = web.page_settings(gan, jax.jit(gan.init)(jax.random.key(0))[0], "name")
     np.testing.assert_allclose(settings["start"], 0.5 * z, rtol=1e-6)
     assert (settings["prior"], settings["scale"]) == (distribution, 0.5)
 
 
 def test_parameters_are_counted():
     gan = smallest_gan()
-    g, _ = gan.init(jax.random.key(0))
+    g, _ = jax.jit(gan.init)(jax.random.key(0))
     # Dense layers 4 -> 8 -> 28·28.
     assert web.page_settings(gan, g, "name")["parameters"] == 5 * 8 + 9 * 784
 
@@ -36,7 +36,7 @@ def test_parameters_are_counted():
 def test_points_in_the_plane_have_no_page():
     gan = smallest_gan(data__image_shape=(2,))
     with pytest.raises(UserError, match=r"^config\.data\.image_shape=\(2,\): expected"):
-        web.page_settings(gan, gan.init(jax.random.key(0))[0], "name")
+        web.page_settings(gan, jax.jit(gan.init)(jax.random.key(0))[0], "name")
 
 
 def test_without_npm_one_line_says_what_goes_where(monkeypatch, tmp_path):
