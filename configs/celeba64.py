@@ -24,7 +24,7 @@ def get_config() -> ConfigDict:
     c = image_folder.get_config()
     c.num_steps = 200_000
     c.sample_every = c.checkpoint_every = 5000
-    c.data.name = "celeb_a"
+    c.data.name, c.data.crop = "celeb_a", 178
     c.generator.channels, c.discriminator.channels = (
         (512, 256, 128, 64),
         (64, 128, 256, 512),

@@ -167,16 +167,18 @@ def check_network(seconds: float = 4.0) -> None:
 
 def _check_manual(builder: Any, folder: Path, manual: Mapping[str, str]) -> None:
     """Check the original files before TensorFlow is imported, which takes seconds."""
-    for info in builder.url_infos.values():
-        file = info.filename  # of CelebA another than the end of the URL
+    # The name of a file of CelebA is another than the end of its URL.
+    expected = {info.filename: info.checksum for info in builder.url_infos.values()}
+    for file in expected:
         if file not in manual:
             raise UserError(
                 f"config.data.manual_dir={str(folder)!r}: expected all original files, "
                 f"{file} is missing"
             )
-        if manual[file] != info.checksum:
+    for file, checksum in expected.items():
+        if manual[file] != checksum:
             raise UserError(
-                f"{folder / file} is corrupt: expected sha256 {info.checksum[:12]}…, "
+                f"{folder / file} is corrupt: expected sha256 {checksum[:12]}…, "
                 f"got {manual[file][:12]}…; download it again"
             )
 
