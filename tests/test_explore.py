@@ -55,6 +55,7 @@ def use_flags(monkeypatch):
 
 SET = ("workdir", "mode", "num", "out", "caption", "labels", "scale", "best", "tool")
 SET += ("images", "samples", "parzen", "projection", "sample_seed", "pretrained")
+SET += ("features", "real")
 
 
 def frames(path):
