@@ -53,9 +53,6 @@ DESIGNS = {
 }
 
 
-# --- images -------------------------------------------------------------------------
-
-
 def early_samples(folder: Path) -> dict[str, Images]:
     """Samples of configs/mnist.py by "early/STEPS"."""
 
@@ -134,9 +131,6 @@ def distortions(dataset: Dataset) -> dict[str, dict[str, Images]]:
     }
 
 
-# --- scores -------------------------------------------------------------------------
-
-
 class Scorer:
     """Scores of sets of images beside every second test image."""
 
@@ -201,9 +195,6 @@ def order(values: list[float]) -> str:
     """
     signs = set(np.sign(np.diff(values)).tolist())
     return {(1.0,): "rises", (-1.0,): "falls"}.get(tuple(signs), "neither")
-
-
-# --- figure -------------------------------------------------------------------------
 
 
 def plot(
