@@ -15,6 +15,8 @@ classifier, or by random features and beside the sliced Wasserstein distance.
 
 Runs that are done are not repeated. Prints a table for each data set and writes
 networks.json, networks.md and networks.png, except in a search.
+
+Result: not measured.
 """
 
 import json
@@ -43,7 +45,7 @@ from ganjax.metrics.types import Suite
 
 NUM = 10_000  # samples
 SHOWN = 8  # rows and columns of samples in the picture
-SECONDS = 30.0  # of training
+SECONDS = 150.0  # of training
 Row = dict[str, float]
 Rows = dict[str, Row]  # by networks
 Images = dict[str, np.ndarray]
