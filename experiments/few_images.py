@@ -14,6 +14,9 @@ images: 1 for new images, 0 for copies. Mean ± sample standard deviation over s
 `differs`: FID below (better) or above (worse) that without augmentation by Welch's
 t-test, p < 0.05, not corrected for the number of comparisons. Writes few_images.md,
 few_images.json and few_images.png to experiments/results.
+
+Result so far, 200 digits, seeds 0 and 1: DiffAugment lowers FID from 158.3 ± 2.5 to
+128.3 ± 2.1 and raises memorization from 0.78 to 0.95. The other rows are not measured.
 """
 
 import json
