@@ -62,7 +62,8 @@ def prepared(tmp_path_factory):
             split: [encode(*form, rng) for _ in range(num)]
             for split, num in counts.items()
         }
-        info = tensorflow_datasets.builder(name, data_dir=str(folder)).info
+        place = {"data_dir": str(folder), "file_format": tfds.FORMAT}
+        info = tensorflow_datasets.builder(name, **place).info
         Path(info.data_dir).mkdir(parents=True)
         # Writes in this order, and without TensorFlow, whose import takes seconds.
         writer = tensorflow_datasets.core.SequentialWriter(
