@@ -20,6 +20,7 @@ from ganjax.evaluate import make_scorer
 from ganjax.gan import Gan
 from ganjax.gans import GROUPS
 from ganjax.meter import Diverged
+from ganjax.optim import Optimizer
 from ganjax.options import option_names, options
 from ganjax.state import TrainState, abstract_state, init_state, real_numbers
 
@@ -59,9 +60,7 @@ def restore_or_init(
     workdir = checkpoints.folder.parent
     old = checkpoints.metadata()
     fields = resume_fields(gan, metadata["config"])
-    # Options that the version of the checkpoint did not have are at their defaults.
-    before = to_json(ConfigDict(options(type(gan)))) | old["config"]
-    changes = diff(before, metadata["config"], fields)
+    changes = diff(with_defaults(gan, old["config"]), metadata["config"], fields)
     if old["data"]["sha256"] != metadata["data"]["sha256"]:
         changes.append(f"data: {old['data']['source']} -> {metadata['data']['source']}")
     if changes:
@@ -81,6 +80,17 @@ def restore_or_init(
     state = checkpoints.restore(abstract_state(gan))
     print(f"resuming from step {int(state.step)} in {checkpoints.folder}", flush=True)
     return state, metadata | ({"init_from": origin} if origin else {})
+
+
+def with_defaults(gan: Gan, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of an older version, with the defaults of options that it lacks.
+
+    These are options of the GAN and of its optimizers.
+    """
+    complete = {**to_json(ConfigDict(options(type(gan)))), **config}
+    for name in ("g_optimizer", "d_optimizer"):
+        complete[name] = options(Optimizer) | complete[name]
+    return complete
 
 
 def roll_back(

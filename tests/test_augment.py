@@ -218,7 +218,9 @@ def test_checkpoints_of_versions_without_the_option_resume(
 
     def older(metadata):
         config = {k: v for k, v in metadata["config"].items() if k != "augment"}
-        return metadata | {"config": config}
+        optimizer = dict(config["d_optimizer"])
+        del optimizer["freeze"]
+        return metadata | {"config": config | {"d_optimizer": optimizer}}
 
     saved, restored = resume(smallest_config(), tmp_path, random_digits, older)
     assert_identical(restored, saved)
