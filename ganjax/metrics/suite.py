@@ -24,7 +24,7 @@ MIN_IMAGES = 20  # of each kind: what the intervals need
 def computable(suite: Suite, num: int, real: RealData) -> tuple[Suite, list[str]]:
     """The metrics that so many images determine, and a line about each other one.
 
-    FID by the digit classifier is always computed: its intervals show what few images do.
+    FID by the digit classifier is always computed: its interval tells how few they are.
     """
     dimensions, least = real.train.features.shape[1], min(num, len(real.compared))
     lines = {}
