@@ -24,7 +24,22 @@ FILES = [name for name in compile_for.CONFIGS if ":" not in name]
 # --- lowering for CUDA and TPU --------------------------------------------------------
 
 
-CASES = [(name, "bfloat16", "bf16", "tpu") for name in FILES]
+# Configs with the networks of another one.
+LIKE_OTHERS = {
+    "celeba64",
+    "cifar10",
+    "cnn",
+    "conditional",
+    "fashion_mnist",
+    "mnist_best",
+}
+CASES = [
+    pytest.param(
+        *(name, "bfloat16", "bf16", "tpu"),
+        marks=[pytest.mark.long] if name in LIKE_OTHERS else [],
+    )
+    for name in FILES
+]
 CASES += [(name, "float32", "f32", "gpu") for name in ("mnist", "srgan", "crnn_gan")]
 PLATFORMS = {"tpu": "tpu", "gpu": "cuda"}  # by back end
 

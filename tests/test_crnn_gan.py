@@ -228,6 +228,7 @@ def test_steps_do_not_depend_on_the_number_of_devices(name):
     assert_close((two.g, two.d), (one.g, one.d), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.long
 def test_a_resumed_run_is_the_same_bit_for_bit(tmp_path, capsys):
     config = small_config(
         num_steps=5,

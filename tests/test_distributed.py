@@ -145,7 +145,7 @@ def test_two_processes_train_as_one_and_their_checkpoint_is_for_any_number(
     assert_close(numbers(two), numbers(one), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.subprocess
 def test_all_end_when_one_is_lost_and_the_restarted_job_resumes(job, tmp_path):
     killed = {1: (signal.SIGKILL, 6)}  # after the call for steps 11 and 12

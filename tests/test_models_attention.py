@@ -64,7 +64,9 @@ def test_maxima_of_odd_sizes():
     )
 
 
-@pytest.mark.parametrize("player", ["generator", "discriminator"])
+@pytest.mark.parametrize(
+    "player", ["generator", pytest.param("discriminator", marks=pytest.mark.long)]
+)
 def test_networks_with_attention_start_as_those_without(player):
     if player == "generator":
         make, inputs, height = GENERATORS["resnet"], Z, 4

@@ -237,7 +237,13 @@ def test_steps_of_the_whole_networks_keep_all_shapes(config):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", SETS)
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(name, marks=[] if name == "celeba64" else [pytest.mark.long])
+        for name in SETS
+    ],
+)
 def test_preset_trains_on_its_data(prepared, tmp_path, config):
     """Two steps with narrow networks, from the files of TFDS to a checkpoint."""
     few = {"num_steps": 2, "batch_size": 4, "data.data_dir": str(prepared[0])}

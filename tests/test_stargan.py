@@ -92,6 +92,7 @@ def test_targets_are_uniform(gan, state):
     np.testing.assert_allclose(shares, 1 / 3, atol=4 * (2 / 9 / 3000) ** 0.5)
 
 
+@pytest.mark.long
 def test_two_devices_do_what_one_does():
     """R1 in place of the interpolating penalty, whose draws depend on the device."""
     sgd = {"name": "sgd", "learning_rate": 0.01}

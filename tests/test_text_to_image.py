@@ -112,6 +112,7 @@ def test_generator_loss_is_adversarial_and_l1(gan, state):
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_two_devices_do_what_one_does():
     sgd = {"name": "sgd", "learning_rate": 0.05}
     gan = small_gan(g_optimizer=sgd, d_optimizer=sgd)
