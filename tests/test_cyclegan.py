@@ -138,6 +138,7 @@ def test_a_history_smaller_than_the_batch_is_refused(gan):
         small.exchange(stats, numbered(1, 2, 3), jax.random.key(0))
 
 
+@pytest.mark.long
 def test_two_devices_do_what_one_does():
     """Plain gradient descent, since Adam turns rounding into full steps."""
     sgd = {"name": "sgd", "learning_rate": 0.01}

@@ -163,13 +163,17 @@ RESNET = {
 
 ATTENTION = {"generator": RESNET["generator"] | {"spectral": True, "attention": 7}}
 R3GAN = {"generator": {"name": "r3gan", "channels": (8, 8, 4), "group_width": 4}}
-OTHERS = {"resnet": RESNET, "attention": ATTENTION, "r3gan": R3GAN}
 
 
 @pytest.mark.parametrize(
     "name,overrides",
-    [*NETWORKS.items(), *(("mnist", changes) for changes in OTHERS.values())],
-    ids=[*NETWORKS, *OTHERS],
+    [
+        *NETWORKS.items(),
+        ("mnist", RESNET),
+        ("mnist", R3GAN),
+        pytest.param("mnist", ATTENTION, marks=pytest.mark.long),
+    ],
+    ids=[*NETWORKS, "resnet", "r3gan", "attention"],
 )
 def test_onnx_has_the_operations_of_every_network(name, overrides):
     gan = ganjax.make_gan(ganjax.load_config(name, overrides))

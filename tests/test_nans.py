@@ -44,7 +44,12 @@ def line_of(comment):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "loss,operation,comment",
-    [(log_of_a_negative_number, "log", "forward"), (root_of_zero, "add", "backward")],
+    [
+        pytest.param(
+            log_of_a_negative_number, "log", "forward", marks=pytest.mark.long
+        ),
+        (root_of_zero, "add", "backward"),
+    ],
 )
 def test_the_operation_of_the_first_nan_is_named(
     loss, operation, comment, tmp_path, monkeypatch

@@ -36,6 +36,14 @@ STEPS, BATCH = 3, 8
 # Rounding decides on which side of a ReLU's kink a number falls that is almost zero,
 # and that changes gradients by a percent. Not in all draws of parameters and data.
 DRAWS = 3
+VARIANTS = {
+    "cnn:minimax",
+    "dcgan:non_saturating",
+    "goodfellow2014:minimax",
+    "loss:dragan",
+    "loss:lsgan",
+    "loss:minimax",
+}
 CASES = {
     "mlp_l1": {},
     "mlp_l1:walkthrough": {},
@@ -223,7 +231,14 @@ def test_bfloat16_rounds_the_losses_of_pytorch(torch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        # Variants differ from another case in their loss or in one layer.
+        pytest.param(case, marks=[pytest.mark.long] if case in VARIANTS else [])
+        for case in CASES
+    ],
+)
 def test_three_steps_are_those_recorded_of_pytorch(fixed_masks, case):
     """The same where PyTorch is not installed."""
     for draw, recorded in enumerate(read_record(RECORD)[case]):
