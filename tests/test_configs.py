@@ -49,7 +49,13 @@ def test_every_config_is_listed_here():
     assert compared == COMPARED
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "name",
+    [  # mnist_best.py is conditional.py with other numbers
+        pytest.param(name, marks=[pytest.mark.long] if "best" in name else [])
+        for name in CONFIGS
+    ],
+)
 def test_config_trains(name):
     # Narrow convolutions keep the compiler short; other networks stay as they are.
     config = ganjax.load_config(f"{ROOT}/configs/{name}", {"batch_size": 8})

@@ -341,6 +341,7 @@ def test_mixed_samples_change_their_w_at_a_random_layer():
     assert np.abs(both).max() < 0.1
 
 
+@pytest.mark.long
 def test_two_devices_train_as_one():
     """With noise, mixed styles, the mean of w and deviations within groups."""
     sgd = {"name": "sgd", "learning_rate": 0.1}

@@ -43,6 +43,8 @@ VARIANTS = {
     "loss:dragan",
     "loss:lsgan",
     "loss:minimax",
+    "loss:non_saturating",
+    "loss:wgan",
 }
 CASES = {
     "mlp_l1": {},
