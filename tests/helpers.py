@@ -73,6 +73,15 @@ def small_sgd_gan(**overrides):
     return small_gan(**overrides, g_optimizer=sgd, d_optimizer=sgd)
 
 
+def parameter_counts(gan):
+    """Numbers of parameters of the generator and of the discriminator."""
+    state = jax.eval_shape(lambda: ganjax.init_state(gan, jax.random.key(0)))
+    return tuple(
+        sum(x.size for x in jax.tree.leaves(player.params))
+        for player in (state.g, state.d)
+    )
+
+
 def load_folder(folder, shape=(32, 32, 3)):
     """A folder of images as a data set."""
     options = {"name": "image_folder", "manual_dir": str(folder), "image_shape": shape}

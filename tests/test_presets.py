@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 import tensorflow_datasets
-from helpers import ROOT
+from helpers import ROOT, parameter_counts
 from PIL import Image
 from test_configs import conv, dense
 
@@ -209,12 +209,7 @@ PARAMETERS = {
 @pytest.mark.parametrize("config", PARAMETERS)
 def test_networks_have_the_widths_of_their_config(config):
     gan = ganjax.make_gan(ganjax.load_config(f"{ROOT}/configs/{config}.py"))
-    state = jax.eval_shape(lambda: ganjax.init_state(gan, jax.random.key(0)))
-    counts = tuple(
-        sum(x.size for x in jax.tree.leaves(player.params))
-        for player in (state.g, state.d)
-    )
-    assert counts == PARAMETERS[config]
+    assert parameter_counts(gan) == PARAMETERS[config]
 
 
 @pytest.mark.parametrize("config", SETS)

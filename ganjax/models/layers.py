@@ -83,6 +83,23 @@ def divide_image(shape: tuple[int, ...], factor: int, meaning: str) -> tuple[int
     return height // factor, width // factor
 
 
+def check_divisible(
+    channels: tuple[int, ...], shape: tuple[int, ...], halvings: int
+) -> None:
+    """Checks that a discriminator with these `channels` can halve images [H, W, C].
+
+    Raises:
+      UserError: there are no channels, or an odd number of pixels would be halved.
+    """
+    height, width, _ = check_image_shape(shape)
+    factor = 2 ** max(halvings, 0)
+    if not channels or height % factor or width % factor:
+        raise UserError(
+            f"config.discriminator.channels={channels}: expected images of "
+            f"{height}x{width} pixels to be divisible by {factor}"
+        )
+
+
 class Conv(nn.Module):
     """`nn.Conv(features, (k, k), (s, s), "SAME", feature_group_count=groups)`.
 

@@ -35,7 +35,7 @@ from ganjax.models.layers import (
     Norm,
     Output,
     WithLabel,
-    check_image_shape,
+    check_divisible,
     divide_image,
     run_layer,
 )
@@ -190,13 +190,7 @@ class Discriminator(nn.Module):
     def __call__(
         self, x: Float[Array, "B H W C"], train: bool = True, labels: Labels = None
     ) -> Float[Array, " B"]:
-        check_image_shape(x.shape[1:])
-        factor = 2 ** len(self.channels)
-        if not self.channels or x.shape[1] % factor or x.shape[2] % factor:
-            raise UserError(
-                f"config.discriminator.channels={self.channels}: expected images of "
-                f"{x.shape[1]}x{x.shape[2]} pixels to be divisible by {factor}"
-            )
+        check_divisible(self.channels, x.shape[1:], len(self.channels))
         heights = [x.shape[1] // 2 ** (i + 1) for i in range(len(self.channels))]
         check_attention("discriminator", self.attention, heights)
         init = self.kernel_init

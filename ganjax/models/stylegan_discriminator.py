@@ -8,9 +8,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
-from ganjax.errors import UserError
 from ganjax.models.equalized import EqualConv, EqualDense, lrelu
-from ganjax.models.layers import check_image_shape
+from ganjax.models.layers import check_divisible
 from ganjax.models.resampling import downsample
 from ganjax.options import Repeats, Widths, given
 
@@ -70,13 +69,7 @@ class Discriminator(nn.Module):
         train: bool = True,
         labels: Int[Array, " B"] | None = None,
     ) -> Float[Array, " B"]:
-        check_image_shape(x.shape[1:])
-        factor = 2 ** (len(self.channels) - 1)
-        if not self.channels or x.shape[1] % factor or x.shape[2] % factor:
-            raise UserError(
-                f"config.discriminator.channels={self.channels}: expected images of "
-                f"{x.shape[1]}x{x.shape[2]} pixels to be divisible by {factor}"
-            )
+        check_divisible(self.channels, x.shape[1:], len(self.channels) - 1)
         x = lrelu(EqualConv(self.channels[0], 1, conv=self.conv)(x))
         for features in self.channels[1:]:
             x = DownBlock(features, self.conv)(x)
