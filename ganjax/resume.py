@@ -60,7 +60,8 @@ def restore_or_init(
     workdir = checkpoints.folder.parent
     old = checkpoints.metadata()
     fields = resume_fields(gan, metadata["config"])
-    changes = diff(with_defaults(gan, old["config"]), metadata["config"], fields)
+    configs = [with_defaults(gan, x["config"]) for x in (old, metadata)]
+    changes = diff(*configs, fields)
     if old["data"]["sha256"] != metadata["data"]["sha256"]:
         changes.append(f"data: {old['data']['source']} -> {metadata['data']['source']}")
     if changes:
@@ -83,9 +84,10 @@ def restore_or_init(
 
 
 def with_defaults(gan: Gan, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of an older version, with the defaults of options that it lacks.
+    """A config with the defaults of the options that it lacks.
 
-    These are options of the GAN and of its optimizers.
+    These are options of the GAN and of its optimizers; the config of an older version
+    lacks the newer ones.
     """
     complete = {**to_json(ConfigDict(options(type(gan)))), **config}
     for name in ("g_optimizer", "d_optimizer"):
