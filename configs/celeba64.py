@@ -16,8 +16,7 @@ instead. Quality and speed are not measured.
 
 from ml_collections import ConfigDict
 
-from ganjax.config import override
-from ganjax.configs import image_folder
+from ganjax.configs import default, image_folder
 
 
 def get_config() -> ConfigDict:
@@ -29,8 +28,6 @@ def get_config() -> ConfigDict:
         (512, 256, 128, 64),
         (64, 128, 256, 512),
     )
-    for optimizer in ("g_optimizer", "d_optimizer"):
-        rate = {"name": "exponential", "start": 2e-4, "end": 5e-5}
-        override(c, f"{optimizer}.learning_rate", rate)
+    default.schedules(c, "exponential", learning_rate=(2e-4, 5e-5))
     c.ema.half_life = 500_000.0
     return c

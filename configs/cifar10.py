@@ -11,7 +11,6 @@ are not measured.
 
 from ml_collections import ConfigDict
 
-from ganjax.config import override
 from ganjax.configs import default
 
 
@@ -26,10 +25,6 @@ def get_config() -> ConfigDict:
     c.generator.channels, c.discriminator.channels = (512, 256, 128), (128, 256, 512)
     c.generator.norm = "none"
     c.generator.hidden = c.discriminator.hidden = ()
-    decay = {"name": "exponential"}
-    override(c, "penalties.r1_r2", decay | {"start": 0.05, "end": 0.005})
-    for optimizer in ("g_optimizer", "d_optimizer"):
-        rate = decay | {"start": 2e-4, "end": 5e-5}
-        override(c, f"{optimizer}.learning_rate", rate)
+    default.schedules(c, "exponential", r1_r2=(0.05, 0.005), learning_rate=(2e-4, 5e-5))
     c.ema.half_life = 500_000.0
     return c

@@ -19,6 +19,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from ganjax.config import override
 from ganjax.data import DataOptions
 from ganjax.gans import Standard
 from ganjax.models import DISCRIMINATORS, GENERATORS
@@ -53,6 +54,20 @@ def discriminator(name: str, **changes: Any) -> ConfigDict:
 def optimizer(name: str, **arguments: Any) -> ConfigDict:
     """A key of `ganjax.optim.OPTIMIZERS` with the arguments of the optax function."""
     return ConfigDict({"name": name} | options(Optimizer) | arguments)
+
+
+def schedules(c: ConfigDict, name: str, **fields: tuple[float, float]) -> None:
+    """Sets penalties, and options of both optimizers, to schedules of a kind.
+
+    Each has its value at the first step and that at the end of the run.
+    """
+    for field, (start, end) in fields.items():
+        groups = ("g_optimizer", "d_optimizer")
+        if field in PENALTIES:
+            groups = ("penalties",)
+        for group in groups:
+            schedule = {"name": name, "start": start, "end": end}
+            override(c, f"{group}.{field}", schedule)
 
 
 def penalties(**weights: Any) -> ConfigDict:

@@ -15,7 +15,6 @@ the same schedules: 1,000 steps (`--config.num_steps=1000`) take under three min
 
 from ml_collections import ConfigDict
 
-from ganjax.config import override
 from ganjax.configs import default
 
 
@@ -27,10 +26,6 @@ def get_config() -> ConfigDict:
     c.prior.z_dim = 64
     c.generator.channels = (128, 64, 32, 16)
     c.discriminator.channels = (16, 32, 64, 128)
-    decay = {"name": "exponential"}
-    override(c, "penalties.r1_r2", decay | {"start": 2.0, "end": 0.2})
-    for optimizer in ("g_optimizer", "d_optimizer"):
-        rate = decay | {"start": 2e-3, "end": 1e-4}
-        override(c, f"{optimizer}.learning_rate", rate)
+    default.schedules(c, "exponential", r1_r2=(2.0, 0.2), learning_rate=(2e-3, 1e-4))
     c.ema.half_life = 50_000.0
     return c

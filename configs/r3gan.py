@@ -11,7 +11,6 @@ there is no augmentation. Quality is not measured.
 
 from ml_collections import ConfigDict
 
-from ganjax.config import override
 from ganjax.configs import default
 from ganjax.errors import choose
 
@@ -36,10 +35,5 @@ def use_paper(c: ConfigDict) -> None:
     c.sample_num, c.prior.z_dim, c.ema.half_life = 100, 64, 5e6
     for network in (c.generator, c.discriminator):
         network.channels, network.blocks = (768,) * 4, 2
-    schedules = {"learning_rate": (2e-4, 5e-5), "b2": (0.9, 0.99)}
-    for name, (start, end) in schedules.items():
-        schedule = {"name": "cosine", "start": start, "end": end}
-        override(c, f"g_optimizer.{name}", schedule)
-        override(c, f"d_optimizer.{name}", schedule)
-    gamma = {"name": "cosine", "start": 0.05, "end": 0.005}
-    override(c, "penalties.r1_r2", gamma)
+    rate, b2, gamma = (2e-4, 5e-5), (0.9, 0.99), (0.05, 0.005)
+    default.schedules(c, "cosine", learning_rate=rate, b2=b2, r1_r2=gamma)

@@ -4,11 +4,11 @@ python -m ganjax.main --config configs/sngan.py               digits, narrow net
 python -m ganjax.main --config configs/sngan.py:attention     digits, SAGAN
 python -m ganjax.main --config configs/sngan.py:cifar10       the paper's networks
 
-Adam, five updates of D for one of G and batches of 64 are the paper's; its code also
-has batches of 128 for G and a learning rate that falls to 0. `:attention` has what
-SAGAN (arXiv:1805.08318) adds: self-attention, spectral norm in G too, one update of D
-with four times G's learning rate. `:cifar10` is for a GPU: 50,000 steps as in the code,
-G of 4.3 million parameters, D of 1.1. Quality is not measured.
+Adam, five updates of D for one of G and batches of 64 are the paper's; its code has
+batches of 128 for G. `:attention` has what SAGAN (arXiv:1805.08318) adds:
+self-attention, spectral norm in G too, one update of D with four times G's learning
+rate. `:cifar10` is for a GPU: 50,000 steps and a learning rate that falls to 0, as in
+the code; G of 4.3 million parameters, D of 1.1. Quality is not measured.
 """
 
 from typing import Any
@@ -43,4 +43,5 @@ def get_config(variant: str = "mnist") -> ConfigDict:
     if variant == "cifar10":
         c.num_steps, c.prior.z_dim = 50_000, 128
         c.data.name, c.data.image_shape = "cifar10", (32, 32, 3)
+        default.schedules(c, "linear", learning_rate=(2e-4, 0.0))
     return c

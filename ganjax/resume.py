@@ -60,8 +60,8 @@ def restore_or_init(
     workdir = checkpoints.folder.parent
     old = checkpoints.metadata()
     fields = resume_fields(gan, metadata["config"])
-    configs = [with_defaults(gan, x["config"]) for x in (old, metadata)]
-    changes = diff(*configs, fields)
+    before, now = (with_defaults(gan, x["config"]) for x in (old, metadata))
+    changes = diff(before, now, fields)
     if old["data"]["sha256"] != metadata["data"]["sha256"]:
         changes.append(f"data: {old['data']['source']} -> {metadata['data']['source']}")
     if changes:

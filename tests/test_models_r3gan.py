@@ -206,7 +206,7 @@ def test_grouped_convolutions_are_those_of_flax():
         (
             D(channels=(8, 8, 8, 8)),
             (2, 28, 28, 1),
-            "expected height and width divisible by 8, 2 to the power",
+            "expected images of 28x28 pixels to be divisible by 8",
         ),
         (
             D(channels=(8, 12)),

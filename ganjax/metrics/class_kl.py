@@ -13,7 +13,7 @@ def class_kl(fake: FeatureSet, real: RealData) -> dict[str, Estimate]:
     counts = class_histogram(predicted)
     value = histogram_kl(counts, data)
     low, high = count_interval(counts, lambda c: histogram_kl(c, data))
-    protocol = "KL(predicted digits || the data's), nats; ci: jackknife, fakes"
+    protocol = "KL(predicted classes || the data's), nats; ci: jackknife, fakes"
     m, features = int(data.sum()), real.features
     estimates = {"class_kl": Estimate(value, low, high, n, m, protocol, features)}
     if fake.labels is not None:

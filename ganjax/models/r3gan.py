@@ -23,7 +23,7 @@ from ganjax.models.layers import (
     Conv,
     Output,
     WithLabel,
-    check_image_shape,
+    check_divisible,
     divide_image,
 )
 from ganjax.models.resampling import downsample, upsample
@@ -117,9 +117,7 @@ class Discriminator(nn.Module):
         self, x: Float[Array, "B H W C"], train: bool = True, labels: Labels = None
     ) -> Float[Array, " B"]:
         check_groups("discriminator", self.channels, self.expansion, self.group_width)
-        factor = 2 ** (len(self.channels) - 1)
-        meaning = "2 to the power of the number of discriminator.channels less 1"
-        divide_image(check_image_shape(x.shape[1:]), factor, meaning)
+        check_divisible(self.channels, x.shape[1:], len(self.channels) - 1)
         num = self.blocks * len(self.channels)
         block = partial(Block, num, self.expansion, self.group_width, self.conv)
         x = linear(self.channels[0])(x)
