@@ -41,6 +41,7 @@ install_import_hook([f"ganjax.{name}" for name in CHECKED], "beartype.beartype")
 
 from helpers import MNIST_DIR  # noqa: E402
 
+import ganjax  # noqa: E402
 from ganjax import data, parallel  # noqa: E402
 from ganjax.data import DataOptions  # noqa: E402
 
@@ -114,6 +115,12 @@ def data_place(data_dir: Path) -> dict[str, str]:
 def mnist(data_dir: Path) -> data.Dataset:
     """Genuine MNIST through TFDS where its files are, else the embedded digits."""
     return data.load(DataOptions(data_dir=str(data_dir), manual_dir=MNIST_DIR))
+
+
+@pytest.fixture(scope="module")
+def state(gan: ganjax.Gan) -> ganjax.TrainState:
+    """The state before training of the GAN that a file's fixture `gan` makes."""
+    return ganjax.init_state(gan, jax.random.key(0))
 
 
 @pytest.fixture

@@ -37,11 +37,6 @@ def gan():
     return small_gan()
 
 
-@pytest.fixture(scope="module")
-def state(gan):
-    return ganjax.init_state(gan, jax.random.key(0))
-
-
 def test_losses_are_those_of_the_paper(gan, state):
     """arXiv:1703.10593, equations 1 to 3 with least squares, and section 5.2."""
     batch = gan.normalize(jax.tree.map(jnp.asarray, IMAGES))

@@ -22,11 +22,6 @@ def gan():
     return small_gan()
 
 
-@pytest.fixture(scope="module")
-def state(gan):
-    return ganjax.init_state(gan, jax.random.key(0))
-
-
 # d/dy of |y| and y²
 SLOPES = {"l1": (jnp.abs, jnp.sign), "l2": (jnp.square, lambda y: 2 * y)}
 

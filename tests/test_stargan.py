@@ -34,11 +34,6 @@ def gan():
     return small_gan()
 
 
-@pytest.fixture(scope="module")
-def state(gan):
-    return ganjax.init_state(gan, jax.random.key(0))
-
-
 def log_softmax(logits, labels):
     logits = np.asarray(logits, np.float64)
     return (logits - np.log(np.exp(logits).sum(1, keepdims=True)))[

@@ -35,11 +35,6 @@ def gan():
     return small_gan()
 
 
-@pytest.fixture(scope="module")
-def state(gan):
-    return ganjax.init_state(gan, jax.random.key(0))
-
-
 def test_d_step_changes_the_discriminator_only(gan, state):
     after, _ = ganjax.d_step(gan, state, BATCHES[0])
     assert_identical(after.replace(d=state.d), state)

@@ -36,11 +36,6 @@ def gan():
     return small_gan(l1=0.5)
 
 
-@pytest.fixture(scope="module")
-def state(gan):
-    return ganjax.init_state(gan, jax.random.key(0))
-
-
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
