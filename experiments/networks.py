@@ -1,20 +1,22 @@
-"""Are larger networks worth their time? DCGAN, SNGAN, SAGAN, R3GAN, StyleGAN2.
+"""Are larger networks worth their time? Residual blocks, attention, R3GAN, StyleGAN2.
 
 Question: residual blocks, attention and styles pay with weeks of GPUs. What do networks
 reach in the same minutes of one CPU core?
 
 Command: python -m experiments.networks [--data mnist] [--networks dcgan r3gan]
 
-Every pair has the loss, penalty and batches of configs/mnist.py and the same CPU
-seconds of training, on MNIST and on 5,000 cartoon faces of 32x32 pixels. They are those
-of the process (`time.process_time`), which other programs on the machine change little,
-without compilation. The learning rate is that of mnist.py. With 1e-3 the residual pair
-has a higher FID after 30 s, 456 against 402 (`--seconds 30 --rate 1e-3`); the others
-were not tuned. 10,000 samples of the averaged generator, seed 0; FID by the digit
-classifier, or by random features and beside the sliced Wasserstein distance.
+Every pair has the loss, penalties, batches and moving average of configs/mnist.py,
+which were chosen for DCGAN's networks, and no norm: these are not SNGAN and SAGAN,
+which have other losses and spectral norm. Each has a learning rate of its own, the best
+of three after 40 s with seed 0. Then three seeds train for the same CPU seconds, on
+MNIST and on 5,000 cartoon faces of 32x32 pixels. They are those of the process
+(`time.process_time`), without compilation; what else the machine runs changes the
+number of steps a little. 10,000 samples of the averaged generator against the test
+images, 10,000 digits and 1,500 other faces: FID by the digit classifier, or by random
+features and beside the sliced Wasserstein distance.
 
-Runs that are done are not repeated. Prints a table for each data set and writes
-networks.json, networks.md and networks.png, except in a search.
+Runs that are done are not repeated. Prints a table for each data set; with both data
+sets and all networks it writes networks.json, networks.md and networks.png.
 
 Result: not measured.
 """
@@ -44,13 +46,17 @@ from ganjax.metrics.sliced_wasserstein import sliced_wasserstein
 from ganjax.metrics.types import Suite
 
 NUM = 10_000  # samples
+NUM_FACES = 15_000  # of which every tenth is a test image
+TRAINED_ON = {"mnist": 0, "faces": 5000}  # images; 0: all of the training set
 SHOWN = 8  # rows and columns of samples in the picture
-SECONDS = 150.0  # of training
+SECONDS, SEARCH_SECONDS = 120.0, 40.0  # of training
+RATES = (1e-3, 3e-3, 1e-2)
+SEEDS = 3
 Row = dict[str, float]
-Rows = dict[str, Row]  # by networks
+Rows = dict[str, list[Row]]  # by networks, one per seed
 Images = dict[str, np.ndarray]
 
-# Options of both networks by data set, with about as many parameters as DCGAN's.
+# Options of both networks by data set.
 PAIRS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "mnist": {
         "dcgan": ({"channels": (32, 16), "norm": "none"}, {"channels": (16, 32)}),
@@ -74,53 +80,55 @@ PAIRS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
         "stylegan": ({"channels": (64, 32, 16, 8)}, {"channels": (8, 16, 32, 64)}),
     },
 }
-HEIGHTS = {"mnist": 14, "faces": 16}  # of the feature maps with attention
+# Heights of the feature maps with attention in G and in D, of 64 channels but for
+# MNIST's D, where the 16 of the last feature map before the blocks are the most.
+HEIGHTS = {"mnist": (7, 7), "faces": (8, 4)}
 NETWORKS = ("dcgan", "resnet", "attention", "r3gan", "stylegan")
-RATE = 3e-3
 COLUMNS = {  # title and digits
     "g_parameters": ("parameters of G", 0),
     "d_parameters": ("of D", 0),
+    "rate": ("rate", 3),
     "ms_per_step": ("CPU ms per step", 0),
     "steps": ("steps", 0),
     "fid": ("FID", 1),
     "fid_random": ("FID, random features", 3),
     "swd": ("sliced Wasserstein", 1),
 }
+EXACT = ("g_parameters", "d_parameters", "rate")  # the same for all seeds
 
 
-def make_config(dataset: str, network: str, rate: float) -> ConfigDict:
-    """The config of a pair."""
+def make_config(
+    dataset: str, network: str, rate: float, seed: int, runs: Path
+) -> ConfigDict:
+    """The config of a pair; faces are drawn in the folder of the runs."""
     name = "resnet" if network == "attention" else network
-    options = PAIRS[dataset][name]
+    g, d = PAIRS[dataset][name]
     if network == "attention":
-        options = tuple(o | {"attention": HEIGHTS[dataset]} for o in options)
-    g, d = options
+        heights = HEIGHTS[dataset]
+        g, d = g | {"attention": heights[0]}, d | {"attention": heights[1]}
     changes: dict[str, Any] = {
         "generator": {"name": name} | g,
         "discriminator": {"name": name} | d,
         "g_optimizer.learning_rate": rate,
         "d_optimizer.learning_rate": rate,
+        "num_examples": TRAINED_ON[dataset],
+        "seed": seed,
     }
     if network == "stylegan":
         changes["prior.distribution"] = "sphere"  # as in configs/stylegan.py
+        changes["generator"]["style_mixing"] = 0.0  # as for CIFAR-10 in 2006.06676
     if dataset == "faces":
+        folder = draw_faces(runs / "faces", NUM_FACES)
+        changes |= {"data.name": "image_folder", "data.manual_dir": str(folder)}
         changes["data.image_shape"] = (32, 32, 3)
     return ganjax.load_config("mnist", changes)
-
-
-def load_data(name: str, runs: Path) -> Dataset:
-    """Digits, or faces that are drawn in the folder of the runs."""
-    if name == "mnist":
-        return data.load(data.DataOptions())
-    folder = draw_faces(runs / "faces", 5000)
-    options = {"name": "image_folder", "manual_dir": str(folder)}
-    return data.load(data.DataOptions(**options, image_shape=(32, 32, 3)))
 
 
 def train(config: ConfigDict, dataset: Dataset, seconds: float) -> tuple[Row, Images]:
     """Trains until the process has used so many CPU seconds; what it cost, samples."""
     gan = ganjax.make_gan(config)
-    chunk, num = parallel.steps_per_call(gan), len(dataset.train["images"])
+    chunk = parallel.steps_per_call(gan)
+    num = config.num_examples or len(dataset.train["images"])
     train_chunk = parallel.make_train_chunk(gan, chunk)
     state = ganjax.init_state(gan, jax.random.key(config.seed))
     sizes = [
@@ -146,6 +154,7 @@ def train(config: ConfigDict, dataset: Dataset, seconds: float) -> tuple[Row, Im
         step += chunk
     row = {"g_parameters": sizes[0], "d_parameters": sizes[1], "steps": step}
     row |= {"seconds": used, "ms_per_step": 1000 * used / step}
+    row["rate"] = config.g_optimizer.learning_rate
     key = jax.random.key(1)
     return row, {"samples": ganjax.sample(gan, state, num=NUM, key=key)}
 
@@ -169,13 +178,57 @@ class Scorer:
         return {k: x.value for k, x in values.items() if k in COLUMNS}
 
 
-def run(
-    dataset: Dataset, config: ConfigDict, folder: Path, seconds: float
-) -> tuple[Row, Images]:
-    """A run of this config, or what it found before."""
-    identity = {"config": to_json(config), "data": dataset.identity.sha256}
-    identity = json.loads(json.dumps(identity | {"seconds": seconds}))  # lists, as read
-    return run_once(folder, identity, lambda: train(config, dataset, seconds))
+class Study:
+    """The runs on one data set."""
+
+    def __init__(self, name: str, runs: Path):
+        self._name, self._runs = name, runs
+        self._dataset = common.load_data(make_config(name, "dcgan", 1e-3, 0, runs))
+        self._scorer = Scorer(self._dataset)
+
+    def run(
+        self, network: str, rate: float, seed: int, seconds: float
+    ) -> tuple[Row, Images]:
+        """A run, or what it found before on this machine: its row, and samples."""
+        config = make_config(self._name, network, rate, seed, self._runs)
+        identity = {
+            "config": to_json(config),
+            "data": self._dataset.identity.sha256,
+            "seconds": seconds,
+            "machine": common.describe_machine(),
+            "jax": jax.__version__,
+        }
+        identity = json.loads(json.dumps(identity))  # lists, as read
+
+        def measure() -> tuple[Row, Images]:
+            row, images = train(config, self._dataset, seconds)
+            shown = {"samples": images["samples"][: SHOWN**2]}
+            return row | self._scorer(images["samples"]), shown
+
+        name = f"networks-{self._name}-{network}"
+        folder = self._runs / name / f"{seconds:g}s-{rate:g}-seed{seed}"
+        return run_once(folder, identity, measure)
+
+    def best_rate(self, network: str) -> float:
+        """The learning rate of the lowest FID after a short run."""
+
+        def score(rate: float) -> float:
+            row, _ = self.run(network, rate, 0, SEARCH_SECONDS)
+            found = row["fid"] if "fid" in row else row["fid_random"]
+            print(f"{self._name} {network}, rate {rate:g}: FID {found:.3f}", flush=True)
+            return found if np.isfinite(found) else np.inf
+
+        return min(RATES, key=score)
+
+    def rows(self, network: str) -> tuple[list[Row], Images]:
+        """Rows of all seeds at the best rate, and samples of the first."""
+        rate = self.best_rate(network)
+        runs = [self.run(network, rate, seed, SECONDS) for seed in range(SEEDS)]
+        return [row for row, _ in runs], runs[0][1]
+
+    def reference(self) -> list[Row]:
+        """The row of real images."""
+        return [self._scorer.reference()]
 
 
 # --- results ------------------------------------------------------------------------
@@ -183,12 +236,18 @@ def run(
 
 def table(rows: Rows) -> str:
     """Markdown, a row for each pair, and one of real images."""
-    kept = [k for k in COLUMNS if any(k in row for row in rows.values())]
+    kept = [k for k in COLUMNS if any(k in runs[0] for runs in rows.values())]
     titles = ["networks", *(f">{COLUMNS[k][0]}" for k in kept)]
-    cells = [
-        [name, *(f"{row[k]:,.{COLUMNS[k][1]}f}" if k in row else "" for k in kept)]
-        for name, row in rows.items()
-    ]
+
+    def cell(name: str, runs: list[Row]) -> str:
+        if name not in runs[0]:
+            return ""
+        digits = COLUMNS[name][1]
+        if name in EXACT:
+            return f"{runs[0][name]:,.{digits}f}"
+        return common.mean_sd([run[name] for run in runs], digits)
+
+    cells = [[name, *(cell(k, runs) for k in kept)] for name, runs in rows.items()]
     return common.markdown_table(titles, cells)
 
 
@@ -199,8 +258,8 @@ def draw(samples: dict[str, Images], rows: dict[str, Rows]) -> Figure:
     axes = figure.subplots(len(samples), columns, squeeze=False)
     for line, (name, images) in zip(axes, samples.items(), strict=True):
         for axis, (network, x) in zip(line, images.items(), strict=True):
-            row = rows[name][network]
-            axis.imshow(grid(x[: SHOWN**2], SHOWN).squeeze(), cmap="gray")
+            row = rows[name][network][0]
+            axis.imshow(grid(x, SHOWN).squeeze(), cmap="gray")
             axis.set_title(f"{network}: {row['steps']:,.0f} steps")
             axis.set_axis_off()
     return figure
@@ -210,35 +269,26 @@ def main() -> None:
     parser = common.make_parser(__doc__)
     parser.add_argument("--data", nargs="+", choices=PAIRS, default=list(PAIRS))
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of training")
-    parser.add_argument("--rate", type=float, help="learning rate, for a search")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     flags = parser.parse_args()
     use_compilation_cache()  # a run that was stopped compiles once
-    searching = flags.seconds != SECONDS or flags.rate
-    results: dict[str, Rows] = {name: {} for name in flags.data}
-    samples: dict[str, Images] = {name: {} for name in flags.data}
+    results: dict[str, Rows] = {}
+    samples: dict[str, Images] = {}
     for name in flags.data:
-        dataset = load_data(name, flags.runs)
-        scorer = Scorer(dataset)
-        for network in flags.networks:
-            rate = flags.rate or RATE
-            folder = flags.runs / f"networks-{name}-{network}"
-            if searching:
-                folder /= f"{flags.seconds:g}s-{rate:g}"
-            config = make_config(name, network, rate)
-            row, images = run(dataset, config, folder, flags.seconds)
-            samples[name][network] = images["samples"]
-            results[name][network] = row | {"rate": rate} | scorer(images["samples"])
-        results[name]["*real images*"] = scorer.reference()
+        study = Study(name, flags.runs)
+        found = {network: study.rows(network) for network in flags.networks}
+        samples[name] = {network: x["samples"] for network, (_, x) in found.items()}
+        results[name] = {network: rows for network, (rows, _) in found.items()}
+        results[name]["*real images*"] = study.reference()
         print(f"\n{name}\n\n{table(results[name])}", flush=True)
-    if searching:
+    if len(flags.data) < len(PAIRS) or len(flags.networks) < len(NETWORKS):
         return
     report = {"machine": common.describe_machine(), "results": results}
     files.write_text(flags.out / "networks.json", json.dumps(report, indent=2) + "\n")
     tables = [f"{name}:\n\n{table(rows)}" for name, rows in results.items()]
     common.save_table("\n\n".join(tables), flags.out / "networks.md")
-    common.save_figure(draw(samples, results), flags.out / "networks.png")
+    figure = draw(samples, results)
+    common.save_figure(figure, flags.out / "networks.png", colors=256)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import ganjax
 from ganjax.errors import UserError
 from ganjax.models import DISCRIMINATORS, GENERATORS
 from ganjax.models.modulated import modulated_conv
-from ganjax.models.stylegan import Randomness
+from ganjax.models.stylegan import Randomness, rms
 from ganjax.models.stylegan_discriminator import group_deviation
 from ganjax.priors import sphere
 from ganjax.state import abstract_state
@@ -300,8 +300,11 @@ def test_noise_is_random_in_training_and_constant_otherwise(generator):
     silent = jax.tree_util.tree_map_with_path(without_noise, variables)
     a, b = (train_images(module, silent, jax.random.key(i))[0] for i in range(2))
     np.testing.assert_array_equal(a, b)
+    # In training z has a norm of its own no longer.
+    directions = sampled(module, silent, Z / rms(Z), LABELS)
+    np.testing.assert_allclose(a, directions, rtol=1e-5, atol=1e-6)
     plain = sampled(module, silent, Z, LABELS)
-    np.testing.assert_allclose(a, plain, rtol=1e-5, atol=1e-6)
+    assert (plain != directions).any(axis=(1, 2, 3)).all()
     noisy = sampled(module, variables, Z, LABELS)
     again = sampled(module, variables, Z[::-1], LABELS[::-1])
     np.testing.assert_allclose(noisy, again[::-1], rtol=1e-5, atol=1e-6)
@@ -313,7 +316,7 @@ def test_the_mean_of_w_moves_toward_that_of_the_batch(generator):
     w = mapped(variables["params"]["mapping"], np.asarray(Z), LABELS)
     old = np.asarray(variables["batch_stats"]["w_mean"])
     _, new = train_images(module, variables, jax.random.key(0))
-    np.testing.assert_allclose(new - old, 0.002 * (w.mean(0) - old), atol=1e-6)
+    np.testing.assert_allclose(new - old, 0.005 * (w.mean(0) - old), atol=1e-6)
     far = np.asarray(Z * 0)
     psi = 1e-4  # the root of what keeps z / ‖z‖ finite
     actual = module.apply(variables, jnp.asarray(far), LABELS, method="styles")

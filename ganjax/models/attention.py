@@ -1,8 +1,8 @@
 """Self-attention over the pixels of a feature map (SAGAN, arXiv:1805.08318, section 3).
 
 As in the authors' code, which differs from the paper's equations: keys and values are
-the maxima over squares of 2x2 pixels, values have half of the width, a fourth 1x1
-convolution returns to the full width, and no convolution has a bias.
+the maxima over squares of 2x2 pixels, and values have half of the width, not an eighth.
+No convolution has a bias.
 """
 
 import jax.numpy as jnp
@@ -11,6 +11,8 @@ from jaxtyping import Array, Float
 
 from ganjax.errors import UserError
 from ganjax.models.layers import run_layer
+
+REDUCTION = 8  # of the width, to that of queries and keys
 
 
 class SelfAttention(nn.Module):
@@ -28,11 +30,11 @@ class SelfAttention(nn.Module):
         def project(features: int, x: Array) -> Array:
             """A 1x1 convolution."""
             init = self.kernel_init
-            layer = nn.Dense(max(features, 1), use_bias=False, kernel_init=init)
+            layer = nn.Dense(features, use_bias=False, kernel_init=init)
             return run_layer(layer, self.norm, train, x)
 
-        queries = project(c // 8, x).reshape(b, h * w, -1)
-        keys = max_pool(project(c // 8, x)).reshape(b, -1, queries.shape[-1])
+        queries = project(c // REDUCTION, x).reshape(b, h * w, -1)
+        keys = max_pool(project(c // REDUCTION, x)).reshape(b, -1, queries.shape[-1])
         values = max_pool(project(c // 2, x)).reshape(b, keys.shape[1], -1)
         weights = nn.softmax(jnp.einsum("bqc,bkc->bqk", queries, keys))
         attended = jnp.einsum("bqk,bkc->bqc", weights, values).reshape(b, h, w, -1)
@@ -52,15 +54,25 @@ def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
     return x.reshape(b, (h + 1) // 2, 2, (w + 1) // 2, 2, c).max((2, 4))
 
 
-def check_attention(network: str, height: int, heights: list[int]) -> None:
+def check_attention(network: str, height: int, widths: dict[int, int]) -> None:
     """Checks that a feature map has the height at which a network has attention.
 
+    Args:
+      network: "generator" or "discriminator".
+      height: of the feature map with attention; 0: there is none.
+      widths: channels by height of all feature maps.
+
     Raises:
-      UserError: none of `heights` is `height`, which is not 0 (no attention) either.
+      UserError: there is no such feature map, or it has too few channels.
     """
-    if height and height not in heights:
-        choices = ", ".join(map(str, heights))
+    if height and height not in widths:
+        choices = ", ".join(map(str, widths))
         raise UserError(
             f"config.{network}.attention={height}: expected 0 or the height of a "
             f"feature map: {choices}"
+        )
+    if height and widths[height] < REDUCTION:
+        raise UserError(
+            f"config.{network}.attention={height}: expected at least {REDUCTION} "
+            f"channels there, got {widths[height]}"
         )

@@ -150,7 +150,7 @@ class Discriminator(nn.Module):
             norm = self.norm == "batch"
             dense = nn.Dense(features, not norm, kernel_init=init)
             x = self.finish(run_layer(dense, self.norm, train, x), train, norm)
-        logit = Logit(self.num_classes, self.softmax, self.kernel_init.logit)
+        logit = Logit(self.num_classes, self.softmax, self.kernel_init.linear)
         return run_layer(logit, self.norm, train, x, labels)
 
     def finish(self, x: Array, train: bool, norm: bool) -> Array:

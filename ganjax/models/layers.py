@@ -31,7 +31,7 @@ class Initializers(NamedTuple):
     """How a network's kernels start."""
 
     hidden: Initializer
-    logit: Initializer  # of the discriminator's last layer
+    linear: Initializer  # of layers without an activation before them, and of logits
 
 
 INITIALIZERS = {

@@ -8,12 +8,14 @@ The networks of the paper's tables 4 and 5 are options alone:
             D channels=(64, 128, 256, 512), blocks=(1024,)
 
 Widths within a block, which the paper leaves open, are those of its code. Kernels start
-He normal here, not Glorot uniform, and D's last layer has a bias at 32x32, too. Without
-a norm the second convolution of each block starts at 0, so that every block starts as
-its shortcut: how R3GAN (arXiv:2501.05441, section 3.4) does without norms.
+normal here, not Glorot uniform, but with the gains of that code: √2 in blocks, 1 in
+shortcuts and dense layers. D's last layer has a bias at 32x32, too. Without a norm the
+second convolution of each block starts at 0, so that every block starts as its
+shortcut: how R3GAN (arXiv:2501.05441, section 3.4) does without norms.
 
 With `attention`, and with `spectral` in G, these are the networks of SAGAN
-(arXiv:1805.08318), but for class-conditional BatchNorm.
+(arXiv:1805.08318), but for class-conditional BatchNorm and the widths within D's
+blocks.
 """
 
 from functools import partial
@@ -53,7 +55,7 @@ class UpBlock(nn.Module):
     norm: Literal["none", "batch"]
     spectral: bool
     momentum: float
-    kernel_init: nn.initializers.Initializer
+    kernel_init: Initializers
     conv: str
     axis_name: str | None
 
@@ -72,9 +74,10 @@ class UpBlock(nn.Module):
 
         spectral = "spectral" if self.spectral else "none"
         plain = self.norm == "none" and not self.spectral
-        y = conv(3, self.kernel_init, double(finish(x)))
-        y = conv(3, zeros if plain else self.kernel_init, finish(y))
-        return double(conv(1, self.kernel_init, x)) + y
+        init = self.kernel_init
+        y = conv(3, init.hidden, double(finish(x)))
+        y = conv(3, zeros if plain else init.hidden, finish(y))
+        return double(conv(1, init.linear, x)) + y
 
 
 class Generator(nn.Module):
@@ -99,11 +102,11 @@ class Generator(nn.Module):
     def __call__(
         self, z: Float[Array, "B Z"], train: bool = True, labels: Labels = None
     ) -> Float[Array, "B H W C"]:
-        start, init = self.start_shape(), self.kernel_init.hidden
+        start, init = self.start_shape(), self.kernel_init
         if self.num_classes:
             z = WithLabel(self.num_classes)(z, labels)
         spectral = "spectral" if self.spectral else "none"
-        dense = nn.Dense(prod(start), kernel_init=init)
+        dense = nn.Dense(prod(start), kernel_init=init.linear)
         x = run_layer(dense, spectral, train, z).reshape(-1, *start)
         block = partial(
             UpBlock,
@@ -117,10 +120,11 @@ class Generator(nn.Module):
         for i, features in enumerate(self.channels):
             x = block(features)(x, train) if i else x
             if x.shape[1] == self.attention:
-                x = SelfAttention(spectral, init)(x, train)
+                x = SelfAttention(spectral, init.linear)(x, train)
         if self.norm == "batch":
             x = Norm(self.momentum, axis_name=self.axis_name)(x, train)
-        last = Conv(self.image_shape[-1], 3, 1, self.conv, kernel_init=init)
+        features = self.image_shape[-1]
+        last = Conv(features, 3, 1, self.conv, kernel_init=init.hidden)
         return self.output.activation(run_layer(last, spectral, train, nn.relu(x)))
 
     def start_shape(self) -> tuple[int, int, int]:
@@ -130,8 +134,8 @@ class Generator(nn.Module):
         factor = 2 ** (len(self.channels) - 1)
         meaning = "2 to the power of the number of generator.channels less 1"
         height, width = divide_image(self.image_shape, factor, meaning)
-        heights = [height * 2**i for i in range(len(self.channels))]
-        check_attention("generator", self.attention, heights)
+        widths = {height * 2**i: width for i, width in enumerate(self.channels)}
+        check_attention("generator", self.attention, widths)
         return height, width, self.channels[0]
 
 
@@ -146,7 +150,7 @@ class DownBlock(nn.Module):
     down: bool
     first: bool
     norm: Literal["none", "spectral"]
-    kernel_init: nn.initializers.Initializer
+    kernel_init: Initializers
     conv: str
 
     @nn.compact
@@ -160,14 +164,15 @@ class DownBlock(nn.Module):
             return run_layer(layer, self.norm, train, x)
 
         inputs, features = x.shape[-1], self.features
-        last = zeros if self.norm == "none" else self.kernel_init
+        init = self.kernel_init
+        last = zeros if self.norm == "none" else init.hidden
         y = x if self.first else nn.relu(x)
-        y = conv(3, self.kernel_init, y, features if self.first else inputs)
+        y = conv(3, init.hidden, y, features if self.first else inputs)
         y = conv(3, last, nn.relu(y), features)
         if self.down:  # a 1x1 convolution of means is the mean of 1x1 convolutions
             x, y = shrink(x, 2), shrink(y, 2)
         if self.down or inputs != features:
-            x = conv(1, self.kernel_init, x, features)
+            x = conv(1, init.linear, x, features)
         return x + y
 
 
@@ -191,20 +196,18 @@ class Discriminator(nn.Module):
         self, x: Float[Array, "B H W C"], train: bool = True, labels: Labels = None
     ) -> Float[Array, " B"]:
         check_divisible(self.channels, x.shape[1:], len(self.channels))
-        heights = [x.shape[1] // 2 ** (i + 1) for i in range(len(self.channels))]
-        check_attention("discriminator", self.attention, heights)
+        halves = {x.shape[1] // 2**i: n for i, n in enumerate(self.channels, start=1)}
+        check_attention("discriminator", self.attention, halves)
         init = self.kernel_init
-        block = partial(
-            DownBlock, norm=self.norm, kernel_init=init.hidden, conv=self.conv
-        )
+        block = partial(DownBlock, norm=self.norm, kernel_init=init, conv=self.conv)
         for i, features in enumerate(self.channels):
             x = block(features, down=True, first=i == 0)(x, train)
             if x.shape[1] == self.attention:
-                x = SelfAttention(self.norm, init.hidden)(x, train)
+                x = SelfAttention(self.norm, init.linear)(x, train)
         for features in self.blocks:
             x = block(features, down=False, first=False)(x, train)
         x = jnp.sum(nn.relu(x), axis=(1, 2))
-        logit = Logit(self.num_classes, kernel_init=init.logit)
+        logit = Logit(self.num_classes, kernel_init=init.linear)
         return run_layer(logit, self.norm, train, x, labels)
 
 

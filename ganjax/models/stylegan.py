@@ -5,16 +5,16 @@ starts from a learned constant, is modulated by a w and followed by noise of a l
 strength. Each resolution adds its own image to that of the one before (figure 7).
 
 In training noise is random, and with a probability of `style_mixing` an image has two w
-(arXiv:1812.04948, section 3.1). Otherwise noise is constant, and an image is a function
-of z alone.
+(arXiv:1812.04948, section 3.1). In samples noise is constant, so that an image is a
+function of z alone; the paper's FID is of samples with random noise.
 
 The norm of z is the truncation ψ of arXiv:1812.04948, appendix B: for ψ = ‖z‖ / √Z
 
     w = w̄ + ψ (f(z / ψ) − w̄),
 
-where w̄ is the mean of f. Draws from the prior "sphere" have ψ = 1, as in the paper's
-training, and `config.sample_scale` and `--scale` are the ψ of samples. With other
-priors ψ is random, both in training and in samples.
+where w̄ is the mean of f. In training ψ is 1. Draws from the prior "sphere" have
+ψ = 1, too, and `config.sample_scale` and `--scale` are the ψ of samples; with another
+prior each sample has a ψ of its own.
 
 Path length regularization (section 3.2) is left out: it is a penalty on the generator,
 of which the paper finds that it smooths the space of w more than it improves images.
@@ -39,7 +39,7 @@ from ganjax.models.resampling import upsample
 from ganjax.options import Fraction, PositiveInt, Repeats, Widths, choice, given
 
 Labels = Int[Array, " B"] | None
-MOMENTUM = 0.998  # of w̄ in an update, as in the authors' code
+MOMENTUM = 0.995  # of w̄ in an update, as in the authors' code
 
 
 def rms(x: Float[Array, "B F"]) -> Float[Array, "B 1"]:
@@ -60,7 +60,8 @@ class Mapping(nn.Module):
     ) -> Float[Array, "B features"]:
         x = z
         if self.num_classes:
-            code = nn.Embed(self.num_classes, z.shape[-1])(labels)
+            init = nn.initializers.normal(1.0)
+            code = nn.Embed(self.num_classes, z.shape[-1], embedding_init=init)(labels)
             x = jnp.concatenate([z, code / rms(code)], axis=-1)
         for _ in range(self.layers):
             x = lrelu(EqualDense(self.features, rate=0.01)(x))
@@ -70,8 +71,8 @@ class Mapping(nn.Module):
 class Synthesis(nn.Module):
     """One w for each layer, and noise for each convolution, to images.
 
-    The layers of resolution r are 2r and 2r + 1: convolutions take them in order, and
-    each image the one of the following convolution, as in the authors' code.
+    Convolutions take them in order; layer 2r + 1 serves the image of resolution r and
+    the first convolution of r + 1, as in the authors' code.
     """
 
     start: tuple[int, int]  # height and width of the constant
@@ -114,7 +115,8 @@ class Generator(nn.Module):
     image_shape: tuple[int, ...]
     channels: Widths = (32, 16, 8)
     w_dim: PositiveInt = 64
-    mapping_layers: Repeats = 2  # 8 in the paper, 2 for CIFAR-10 in arXiv:2006.06676
+    # For CIFAR-10 arXiv:2006.06676 has 2 and no mixing of styles, the paper 8 and 0.9.
+    mapping_layers: Repeats = 2
     style_mixing: Fraction = 0.9  # probability of two w for an image in training
     output: Output = choice(OUTPUTS, "linear")
     num_classes: int = given(0)
@@ -144,6 +146,7 @@ class Generator(nn.Module):
             w = self.styles(z, labels)
             return self.images([w] * self.num_layers, self.constant_noise())
         keys = Randomness(*jax.random.split(self.make_rng("noise"), 4))
+        z = z / rms(z)
         w = self.styles(z, labels, update_mean=True)
         return self.images(self.mix(keys, w, z, labels), self.random_noise(keys, z))
 
@@ -177,10 +180,7 @@ class Generator(nn.Module):
     def mix(
         self, keys: Randomness, w: Array, z: Array, labels: Labels
     ) -> list[jax.Array]:
-        """A w for each layer: after a random one, for some samples that of another z.
-
-        Another z has the norm of the first, and a random direction.
-        """
+        """A w for each layer: for some samples, from a random one on, another one."""
         if not self.style_mixing:
             return [w] * self.num_layers
 
@@ -195,7 +195,7 @@ class Generator(nn.Module):
 
         rows = len(z), self.axis_name
         direction = axis.draw(normal, keys.z, *rows)
-        other = self.styles(direction * (rms(z) / rms(direction)), labels)
+        other = self.styles(direction / rms(direction), labels)
         first = axis.draw(layer, keys.crossover, *rows)
         mixed = axis.draw(is_mixed, keys.mixed, *rows)
         return [

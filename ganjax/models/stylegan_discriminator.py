@@ -52,7 +52,8 @@ class Discriminator(nn.Module):
     logit depends on the others of its group, which are consecutive samples of a batch,
     all real or all generated and on the same device: results do not depend on the
     number of devices. What penalties bound is then the gradient of the sum of a group's
-    logits, as in the authors' code.
+    logits, as in the authors' code. With classes there is a product with the embedding
+    of the class beside the logit (arXiv:1802.05637), not in place of it.
     """
 
     channels: Widths = (8, 16, 32)
@@ -83,5 +84,6 @@ class Discriminator(nn.Module):
         logits = EqualDense(1)(x)[:, 0]
         if not self.num_classes:
             return logits
-        code = nn.Embed(self.num_classes, features)(labels)  # arXiv:1802.05637
+        init = nn.initializers.normal(1.0)
+        code = nn.Embed(self.num_classes, features, embedding_init=init)(labels)
         return logits + jnp.sum(code * x, axis=-1) / features**0.5
