@@ -11,7 +11,7 @@ import numpy as np
 from ganjax import data, files, metrics, plots, sampling
 from ganjax.data.dataset import DataOptions, Dataset
 from ganjax.errors import UserError, printable
-from ganjax.features import comparable, load_extractor, load_real
+from ganjax.features import check_number, comparable, load_extractor, load_real
 from ganjax.gans.standard import Standard
 from ganjax.images import save_png
 from ganjax.metrics.class_kl import class_histogram, histogram_kl
@@ -61,9 +61,9 @@ def evaluate_run(
         raise UserError(f"--num={num}: expected at least {MIN_IMAGES}")
     gan, state, metadata = load_run(workdir)
     files.make_folder(workdir)  # so that minutes of work can be written down
-    dataset = load_data(metadata, override.data)
+    dataset = load_data(metadata, override.data).in_memory()
     print(f"step {int(state.step)} of {workdir}")
-    evaluation = gan.evaluate(state.g_ema, dataset.in_memory(), num, seed)
+    evaluation = gan.evaluate(state.g_ema, dataset, num, seed)
     if evaluation is not None:
         write_evaluation(evaluation, workdir)
         return
@@ -97,7 +97,7 @@ def evaluate_samples(
     """Scores an .npz of uint8 NHWC `images`, with or without the `labels` int [N].
 
     `labels` are the classes that the images were generated for. Of more than 10,000
-    images, which may be sorted, a strided subset is compared with the test images.
+    images, which may be sorted, evenly spaced ones are compared with the test images.
 
     Raises:
       UserError: the file is not of this form, or has fewer than 20 images.
@@ -107,15 +107,15 @@ def evaluate_samples(
     dataset = data.load(data_options)
     files.make_folder(workdir)
     print(f"{num} samples of {printable(file)}")
-    first = np.argsort(np.arange(num) % -(-num // NUM_TEST), kind="stable")
+    kept = min(num, NUM_TEST)
+    order = np.arange(kept) * num // kept
     extractor = load_extractor(dataset, features)
-    if extractor.suffix:
-        first = first[:NUM_TEST]
-    samples = images[first], None if labels is None else labels[first]
+    if not extractor.suffix:
+        order = np.concatenate([order, np.setdiff1d(np.arange(num), order)])
+    samples = images[order], None if labels is None else labels[order]
     fake = metrics.extract(extractor, *samples)
     suite = (parzen_metric,) if parzen else ()
-    num = min(num, NUM_TEST)
-    report(fake, num, load_real(extractor, dataset), workdir, suite, {})
+    report(fake, kept, load_real(extractor, dataset), workdir, suite, {})
 
 
 def report(
@@ -187,6 +187,7 @@ def make_scorer(
     extractor = load_extractor(dataset, features)
     if extractor.suffix:
         return image_scorer(extractor, load_real(extractor, dataset))
+    check_number(extractor, dataset)
     dataset = dataset.in_memory()
     real = metrics.extract(extractor, dataset.test["images"])
     data = class_histogram(dataset.train["labels"])
@@ -212,8 +213,11 @@ def image_scorer(
     """The same for any images."""
 
     def score(images: np.ndarray) -> dict[str, float]:
-        fake = comparable(metrics.extract(extractor, images), real)
+        fake = metrics.extract(extractor, comparable(images, real))
         (metric, *_), _ = computable((fid, kid), len(fake), real)
-        return {name: x.value for name, x in metric(fake, real).items()}
+        if metric is kid:
+            return {name: x.value for name, x in kid(fake, real).items()}
+        value = frechet_distance(fake.features, real.compared.features)
+        return {f"fid{real.suffix}": value}
 
     return score

@@ -1,7 +1,7 @@
 """The features that metrics of a data set use, and the real images to compare with."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from ganjax.metrics.onnx_features import onnx_extractor
 from ganjax.metrics.random_features import MIN_SIZE, random_extractor
 from ganjax.metrics.suite import MIN_IMAGES
 from ganjax.metrics.types import FeatureSet, RealData
+from ganjax.options import convert
 
+Rows = TypeVar("Rows", FeatureSet, np.ndarray)
 MIN_TEST = 1000  # test images; where they are fewer, training images are added
 
 
@@ -42,6 +44,7 @@ def load_extractor(dataset: Dataset, features: str = "auto") -> Extractor:
     Raises:
       UserError: data without images, or features that do not apply to them.
     """
+    convert(features, Features, "config.features")
     if features == "digits" or (features == "auto" and has_digits(dataset)):
         return metrics.digit_extractor(load_classifier(dataset))
     images = dataset.train.get("images", np.zeros(0))
@@ -68,24 +71,40 @@ def load_real(extractor: Extractor, dataset: Dataset) -> RealData:
       UserError: too few images.
     """
     kept = dataset.in_memory()
+    check_number(extractor, kept)
     real = metrics.extract_real(extractor, kept.train, kept.test)
     if not extractor.suffix or len(real.test) >= MIN_TEST:
         return real
-    total = len(real.train) + len(real.test)
-    if total < 2 * MIN_IMAGES:
-        raise UserError(
-            f"config.data.name={dataset.identity.name!r}: expected {2 * MIN_IMAGES} "
-            f"images or more, which the metrics need, got {total}; to train without "
-            "metrics, pass --config.evaluate_every=0"
-        )
     return halve(real)
 
 
+def check_number(extractor: Extractor, dataset: Dataset) -> None:
+    """Checks that there are images enough, in all or, for digits, of each split.
+
+    Raises:
+      UserError: there are not.
+    """
+    train, test = (len(x["images"]) for x in (dataset.train, dataset.test))
+    if extractor.suffix:
+        enough = test and train + test >= 2 * MIN_IMAGES
+        expected = f"{2 * MIN_IMAGES} images or more, some of them for testing"
+    else:
+        enough = min(train, test) >= MIN_IMAGES
+        expected = f"{MIN_IMAGES} images or more both for training and for testing"
+    if not enough:
+        raise UserError(
+            f"config.data.name={dataset.identity.name!r}: expected {expected}, which "
+            f"the metrics need, got {train} and {test}; to train without metrics, pass "
+            "--config.evaluate_every=0"
+        )
+
+
 def has_digits(dataset: Dataset) -> bool:
-    """Whether the images are of 28x28 pixels in two to ten classes, as digits are."""
+    """Whether images are of 28x28 pixels with one of two to ten classes per channel."""
     images, labels = (dataset.train.get(k, np.zeros(0)) for k in ("images", "labels"))
     digits = images.dtype == np.uint8 and images.shape[1:3] == (28, 28)
-    return digits and 0 < int(labels.max(initial=0)) < 10
+    classes = images.shape[3:] == (labels.shape[1:] or (1,))
+    return digits and classes and 0 < int(labels.max(initial=0)) < 10
 
 
 def load_classifier(dataset: Dataset) -> Params:
@@ -94,13 +113,13 @@ def load_classifier(dataset: Dataset) -> Params:
     Of stacked digits it is trained on the first channel and applied to each.
 
     Raises:
-      UserError: images that are not of 28x28 pixels, or have not two to ten classes.
+      UserError: not `has_digits`.
     """
     if not has_digits(dataset):
         raise UserError(
             f"config.data.name={dataset.identity.name!r}: expected uint8 images of "
-            "28x28 pixels in two to ten classes, which the metrics' classifier needs; "
-            "to train without metrics, pass --config.evaluate_every=0"
+            "28x28 pixels in two to ten classes, of each channel, which the metrics' "
+            "classifier needs; to train without metrics, pass --config.evaluate_every=0"
         )
     train, sha256 = dataset.in_memory().train, dataset.identity.sha256
     images, labels = train["images"], train["labels"]
@@ -108,8 +127,8 @@ def load_classifier(dataset: Dataset) -> Params:
     return metrics.load_classifier(images[..., :1], first, sha256)
 
 
-def comparable(fake: FeatureSet, real: RealData) -> FeatureSet:
-    """Random generated images, as many as there are real ones for reference.
+def comparable(fake: Rows, real: RealData) -> Rows:
+    """Random ones of generated images, as many as there are real ones for reference.
 
     FID depends on the numbers of images, and halved data are few.
     """

@@ -149,8 +149,8 @@ def all_finite(state: TrainState) -> bool:
 class BestCheckpoint:
     """Scores samples during training and keeps the state of the best score in best/.
 
-    That is the lowest of the first score, an FID where there are images enough. Other
-    `features` give other numbers, and what they chose is replaced.
+    That is the lowest of the first score, an FID where there are images enough. What
+    other `features`, or another number of samples, chose is replaced.
     """
 
     def __init__(self, workdir: Path, dataset: Dataset, state: TrainState, run: Run):
@@ -164,7 +164,9 @@ class BestCheckpoint:
             try:
                 self._checkpoints.restore(state)
                 saved = self._checkpoints.metadata()
-                if saved["config"].get("features", "auto") == run.features:
+                old = saved["config"]
+                same = old.get("features", "auto") == run.features
+                if same and old["evaluate_num"] == run.evaluate_num:
                     self._best = {k: saved[k] for k in SCORES if k in saved}
             except DamagedError:
                 self._checkpoints.set_aside("the best of later steps will be kept")

@@ -231,13 +231,14 @@ def test_sorted_samples_are_scored_from_the_whole_range(
     options, tmp_path, mnist, monkeypatch
 ):
     monkeypatch.setattr(evaluate, "NUM_TEST", 200)
-    images, labels = mnist.train["images"][:2000], mnist.train["labels"][:2000]
+    images, labels = mnist.train["images"][:300], mnist.train["labels"][:300]
     order = np.argsort(labels, kind="stable")
     np.savez(tmp_path / "sorted.npz", images=images[order], labels=labels[order])
     evaluate.evaluate_samples(tmp_path / "sorted.npz", tmp_path, options, False)
     results = read_results(tmp_path)
     assert results["fid"]["n_fake"] == 200
-    assert results["class_kl"]["value"] < 0.1  # log 10 for a single class
+    # log 10 for a single class, 0.16 if two of three come from the first half
+    assert results["class_kl"]["value"] < 0.05
     assert results["label_accuracy"]["value"] > 0.5
 
 

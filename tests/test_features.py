@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import smallest_config
 from PIL import Image
-from test_metrics_onnx_features import write
+from test_metrics_onnx_features import KERNEL, write
 
 import ganjax
 from ganjax import data, evaluate, features, metrics, resume, writers
@@ -130,7 +130,7 @@ def test_images_that_no_features_apply_to_are_refused(few):
         features.load_extractor(few, "digits")
     with pytest.raises(UserError, match="features='no.onnx': expected an ONNX file"):
         features.load_extractor(few, "no.onnx")
-    with pytest.raises(UserError, match="expected 40 images or more.*got 39"):
+    with pytest.raises(UserError, match="expected 40 images or more.*got 30 and 9"):
         less = make_data(30, 9)
         features.load_real(features.load_extractor(less), less)
     wanted = "expected a string that is auto, digits, random or FILE.onnx"
@@ -157,21 +157,29 @@ def test_features_of_a_run_and_of_the_flag(tmp_path, few):
 
 def test_best_checkpoint_of_images(tmp_path, capsys):
     """Chosen by the features' own score, and again after a change of features."""
+
+    def best():
+        _, state, metadata = ganjax.load_run(tmp_path / "run/best")
+        (name,) = (k for k in metadata if k in resume.SCORES)
+        return int(state.step), name, metadata[name]
+
     c = config(num_steps=6, evaluate_every=2, evaluate_num=60, max_to_keep=9)
-    ganjax.train_and_evaluate(c, tmp_path)
-    rows = writers.read_jsonl(tmp_path / "metrics.jsonl")
+    ganjax.train_and_evaluate(c, tmp_path / "run")
+    rows = writers.read_jsonl(tmp_path / "run/metrics.jsonl")
     scores = {row["step"]: row["fid_random"] for row in rows if "fid_random" in row}
     assert list(scores) == [2, 4, 6]
-    _, state, metadata = ganjax.load_run(tmp_path / "best")
-    assert metadata["fid_random"] == min(scores.values())
-    assert int(state.step) == min(scores, key=scores.get)
-    network = write(tmp_path / "net.onnx", ["b", 3, 4, 4])
-    c.update({"num_steps": 8, "features": str(network)})
-    ganjax.train_and_evaluate(c, tmp_path)  # resumes
-    _, state, metadata = ganjax.load_run(tmp_path / "best")
-    assert int(state.step) == 8
-    assert "fid_onnx" in metadata and "fid_random" not in metadata
-    assert resume.SCORES[0] == "fid"
+    step = min(scores, key=scores.get)
+    assert best() == (step, "fid_random", scores[step])
+    # The last network makes larger distances of the same images.
+    networks = [("a.onnx", KERNEL), ("b.onnx", 10 * KERNEL)]
+    for step, (name, kernel) in zip((8, 10), networks, strict=True):
+        path = write(tmp_path / name, ["b", 3, 4, 4], kernel)
+        c.update({"num_steps": step, "features": str(path)})
+        ganjax.train_and_evaluate(c, tmp_path / "run")  # resumes
+        assert best()[:2] == (step, "fid_onnx")
+    c.update({"num_steps": 12, "evaluate_num": 30})  # more bias, or no FID at all
+    ganjax.train_and_evaluate(c, tmp_path / "run")
+    assert best()[0] == 12
 
 
 def test_real_images_for_other_programs(tmp_path, few):

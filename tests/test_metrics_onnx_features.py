@@ -48,9 +48,9 @@ def convolution(x):
     return out.reshape(len(x), -1)
 
 
-@pytest.mark.parametrize("batch", ["b", 2])
-def test_features_are_the_output_for_pixels_in_0_to_1(tmp_path, batch):
-    path, x = write(tmp_path / "net.onnx", [batch, 3, "h", "w"]), images(5, 4, 4, 3)
+@pytest.mark.parametrize("batch,num", [("b", 5), (2, 5), (2, 1)])
+def test_features_are_the_output_for_pixels_in_0_to_1(tmp_path, batch, num):
+    path, x = write(tmp_path / "net.onnx", [batch, 3, "h", "w"]), images(num, 4, 4, 3)
     extractor = onnx_extractor(path, (4, 4, 3))
     found = metrics.extract(extractor, x)
     np.testing.assert_allclose(found.features, convolution(x / 255), atol=1e-5)
@@ -65,6 +65,10 @@ def test_images_are_resized_and_gray_becomes_color(tmp_path):
     expected = convolution(np.full((2, 4, 4, 3), 0.2))
     found = metrics.extract(extractor, flat).features
     np.testing.assert_allclose(found, expected, atol=1e-5)
+    half = onnx_extractor(write(tmp_path / "w.onnx", ["b", 3, 4, "w"]), (8, 4, 1))
+    np.testing.assert_allclose(
+        metrics.extract(half, flat[:, :, :4]).features, expected, atol=1e-5
+    )
     # As Pillow resizes bytes, within its rounding.
     x = images(2, 9, 12, 3)
     got = resize(x, (5, 4))
@@ -95,5 +99,9 @@ def test_unusable_files_are_refused_in_one_line(tmp_path, monkeypatch):
     assert "got tensor(double) ['b', 3, 4, 4]" in message(path)
     write(path, ["b", 3, 4, 4])
     assert "expected an input of 2 channels, got 3" in message(path, (4, 4, 2))
+    write(path, ["b", 4, 4, 3])  # channels last
+    assert "expected an input of 1 channels, got 4" in message(path, (4, 4, 1))
+    write(path, ["b", 1, "h", "w"])  # its kernel has three channels
+    assert "expected a network that can be run" in message(path, (4, 4, 1))
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert "pip install 'ganjax[onnx]'" in message(path)

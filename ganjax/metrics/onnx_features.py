@@ -6,6 +6,8 @@ belongs into the file. Its first output, flattened, is the features.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,30 +42,35 @@ def onnx_extractor(path: Path, image_shape: tuple[int, ...]) -> Extractor:
     session = _load(content, where)
     inputs = session.get_inputs()
     shapes = [f"{x.type} {list(x.shape)}" for x in inputs]
-    image = inputs[0].shape
-    channels = image_shape[-1]
-    if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(image) != 4:
-        raise UserError(
-            f"{where}: expected one input float32 [N, C, H, W], got {', '.join(shapes)}"
+    kinds = [(x.type, len(x.shape)) for x in inputs]
+    if kinds != [("tensor(float)", 4)]:
+        got = ", ".join(shapes) or "none"
+        raise UserError(f"{where}: expected one input float32 [N, C, H, W], got {got}")
+    height, width, channels = image_shape
+    # Sizes that the file leaves open are names, or None.
+    batch, wanted, *size = (
+        given if isinstance(given, int) else own
+        for given, own in zip(
+            inputs[0].shape, (BATCH, channels, height, width), strict=True
         )
-    wanted = image[1] if isinstance(image[1], int) else channels
-    if wanted != channels and channels != 1:
+    )
+    if wanted != channels and (channels, wanted) != (1, 3):
         raise UserError(
             f"{where}: expected an input of {channels} channels, got {wanted}"
         )
-    fixed = all(isinstance(x, int) for x in image[2:])
-    height, width = image[2:] if fixed else image_shape[:2]
 
     def apply(images: npt.NDArray[np.uint8]) -> tuple[Floats, None]:
-        x = resize(images, (height, width)).transpose(0, 3, 1, 2)
-        x = np.ascontiguousarray(np.broadcast_to(x, (len(x), wanted, *x.shape[2:])))
-        output = np.asarray(session.run(None, {inputs[0].name: x})[0], np.float32)
-        if output.shape[:1] != (len(x),):
-            got = f"{list(output.shape)} for {len(x)} images"
+        n = batch if isinstance(inputs[0].shape[0], int) else len(images)
+        x = np.zeros((n, wanted, *size), np.float32)
+        x[: len(images)] = resize(images, (size[0], size[1])).transpose(0, 3, 1, 2)
+        with _errors_of(where, "expected a network that can be run"):
+            output = np.asarray(session.run(None, {inputs[0].name: x})[0], np.float32)
+        if output.shape[:1] != (n,):
+            got = f"{list(output.shape)} for {n} images"
             raise UserError(f"{where}: expected an output [N, ...], got {got}")
-        return output.reshape(len(x), -1), None
+        return output[: len(images)].reshape(len(images), -1), None
 
-    batch = image[0] if isinstance(image[0], int) else BATCH
+    apply(np.zeros((1, *image_shape), np.uint8))  # refused now, not after sampling
     name = hashlib.sha256(content).hexdigest()[:12]
     return Extractor(apply, f"onnx {name}", "_onnx", batch_size=batch)
 
@@ -75,11 +82,18 @@ def _load(content: bytes, where: str) -> Any:
         raise UserError(
             f"{where}: needs the package onnxruntime: pip install 'ganjax[onnx]'"
         ) from error
-    try:
+    with _errors_of(where, "expected an ONNX network"):
         return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own, of many kinds
+
+
+@contextmanager
+def _errors_of(where: str, expected: str) -> Iterator[None]:
+    """Errors of onnxruntime, which are of many kinds, as one line."""
+    try:
+        yield
+    except Exception as error:
         reason = printable(str(error).splitlines()[0])[:200]
-        raise UserError(f"{where}: expected an ONNX network: {reason}") from error
+        raise UserError(f"{where}: {expected}: {reason}") from error
 
 
 def resize(images: npt.NDArray[np.uint8], size: tuple[int, int]) -> Floats:
