@@ -7,7 +7,7 @@ The images are cut to their central 178x178 pixels, as in mimicry (arXiv:2005.02
 of different crops can't be compared. `docs/data.md` tells what to do if Google Drive
 refuses the download.
 
-For one GPU: `image_folder.py` with wider networks. Learning rates, gamma and the moving
+For one GPU: `image_folder.py` with wider networks. Optimizers, gamma and the moving
 average are those of R3GAN's code for FFHQ at 64x64 (arXiv:2501.05441). Recommended:
 200,000 steps of 64 images. The decoded images take 2.2 GB of disk, from which they are
 read while training; with --config.data.device_budget_mb=2000 they are copied to the GPU
@@ -28,6 +28,7 @@ def get_config() -> ConfigDict:
         (512, 256, 128, 64),
         (64, 128, 256, 512),
     )
-    default.schedules(c, "exponential", learning_rate=(2e-4, 5e-5))
+    rate, b2, gamma = (2e-4, 5e-5), (0.9, 0.99), (2.0, 0.2)
+    default.schedules(c, "cosine", learning_rate=rate, b2=b2, r1_r2=gamma)
     c.ema.half_life = 500_000.0
     return c

@@ -3,7 +3,7 @@
 python -m ganjax.main --config configs/cifar10.py --config.dtype=bfloat16
 
 For one GPU; on a CPU leave out the dtype. With --config.num_classes=0 unconditional.
-Learning rates and gamma are those of R3GAN's code for CIFAR-10 (arXiv:2501.05441); the
+Optimizers and gamma are those of R3GAN's code for CIFAR-10 (arXiv:2501.05441); the
 networks are DCGAN's (arXiv:1511.06434), smaller than the paper's. Recommended: 200,000
 steps of 64 images, two thirds of the images of the paper's schedules. Quality and speed
 are not measured.
@@ -25,6 +25,7 @@ def get_config() -> ConfigDict:
     c.generator.channels, c.discriminator.channels = (512, 256, 128), (128, 256, 512)
     c.generator.norm = "none"
     c.generator.hidden = c.discriminator.hidden = ()
-    default.schedules(c, "exponential", r1_r2=(0.05, 0.005), learning_rate=(2e-4, 5e-5))
+    rate, b2, gamma = (2e-4, 5e-5), (0.9, 0.99), (0.05, 0.005)
+    default.schedules(c, "cosine", learning_rate=rate, b2=b2, r1_r2=gamma)
     c.ema.half_life = 500_000.0
     return c

@@ -8,7 +8,8 @@ Adam, five updates of D for one of G and batches of 64 are the paper's; its code
 batches of 128 for G. `:attention` has what SAGAN (arXiv:1805.08318) adds:
 self-attention, spectral norm in G too, one update of D with four times G's learning
 rate. `:cifar10` is for a GPU: 50,000 steps and a learning rate that falls to 0, as in
-the code; G of 4.3 million parameters, D of 1.1. Quality is not measured.
+the code; G of 4.3 million parameters, D of 1.1. Samples are those of a moving average
+of G, which neither paper has. Quality is not measured.
 """
 
 from typing import Any

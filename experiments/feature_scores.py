@@ -12,11 +12,12 @@ few of them repeated, at five strengths each, and sets of which a fraction are t
 images and the others test images. All are compared with every second test image, by
 SWD with 2,000 of these and 128 projections.
 
-DESIGNS are random networks that were compared to choose one. What is scored is not
-scored again. Writes feature_scores.json and feature_scores.png.
+DESIGNS are random networks that were compared to choose one, on the same generators.
+What is scored is not scored again. Writes feature_scores.json and feature_scores.png.
 
 Result: 0.905 for random features and 0.916 for SWD over 32 generators. Both grow with
-all distortions, but SWD not from 2,000 to 500 different images.
+all distortions, but SWD not from 2,000 to 500 different images, and neither with copies
+of training images.
 """
 
 import json

@@ -5,8 +5,8 @@ Command: python -m experiments.transfer [--runs runs]
 From digits to letters: configs/mnist.py on 5,000 images of experiments/letters.py, from
 new networks; from a run of the same config on MNIST, 2,500 steps, seed 0
 (`--init_from`); from the same with the first layers of D frozen
-(`d_optimizer.freeze`, arXiv:2002.10964); and from the generator alone of that run, as
-from a pretrained name. Every 100 steps 2,000 samples of the averaged generator are
+(`d_optimizer.freeze`, arXiv:2002.10964); and from the averaged generator alone of that
+run, as from a pretrained name. All seeds start from the same run. Every 100 steps 2,000 samples of the averaged generator are
 compared with 5,000 test letters, by a classifier of letters. An FID is reached at the
 first of these steps that has at most this value, without interpolation. Writes
 transfer.json, transfer.md, transfer.png and transfer_samples.png to
@@ -81,7 +81,7 @@ def run_folder(runs: Path, name: str, seed: int) -> Path:
 
 
 def train_letters(name: str, seed: int, runs: Path, dataset: Dataset) -> Curve:
-    """Trains on letters, unless it was done before, and returns the FIDs."""
+    """Trains on letters, as far as it was not done before, and returns the FIDs."""
     start, folder = STARTS[name], run_folder(runs, name, seed)
     overrides = {
         "seed": seed,
@@ -91,13 +91,10 @@ def train_letters(name: str, seed: int, runs: Path, dataset: Dataset) -> Curve:
         "evaluate_num": NUM,
         "d_optimizer.freeze": start.freeze,
     }
-    curve = read_curve(folder)
-    if max(curve, default=0) < STEPS:
-        config = ganjax.load_config(CONFIG, QUIET | overrides)
-        place = None if start.place == "-" else runs / "mnist" / start.place
-        train(config, folder, dataset=dataset, init_from=place)
-        curve = read_curve(folder)
-    return curve
+    config = ganjax.load_config(CONFIG, QUIET | overrides)
+    place = None if start.place == "-" else runs / "mnist" / start.place
+    train(config, folder, dataset=dataset, init_from=place)  # or its checks alone
+    return read_curve(folder)
 
 
 def read_curve(folder: Path) -> Curve:

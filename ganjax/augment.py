@@ -1,17 +1,19 @@
 """Augmentation of all images that the discriminator sees, for training on few of them.
 
 With few images a discriminator learns them by heart. One that sees real and generated
-images only after a random transformation T can not, and the generator does not learn to
-make transformed images as long as T can be told from its results: DiffAugment
-(arXiv:2006.10738) is `probability` 1, ADA (arXiv:2006.06676) a probability that the
-training itself finds (`target`).
+images only after a random transformation T can not. The generator does not learn to
+make transformed images as long as no other distribution of images looks the same after
+T (arXiv:2006.06676, section 2.2): a rotation by 0, 90, 180 or 270 degrees, each equally
+often, hides which way is up; one applied to half of the images does not. DiffAugment
+(arXiv:2006.10738) is `probability` 1, ADA (2006.06676) a probability that the training
+itself finds (`target`).
 
 D is replaced by D∘T everywhere: in both players' losses, where the generator's gradient
 goes through T, and in the penalties, whose gradient is that of D(T(x)) with respect to
 the image x before its transformation. So it is in the code of both papers and of
 arXiv:2501.05441: tf.gradients(D(DiffAugment(reals)), reals) in DiffAugment-stylegan2's
-loss.py, and r1_grads with respect to real_img_tmp in StyleGAN2-ADA's. Penalties between
-real and generated images use the transformations drawn for the real ones.
+loss.py, and r1_grads with respect to real_img_tmp in StyleGAN2-ADA's. R2 alone, and
+penalties between real and generated images, use the transformations of the real ones.
 
 Instance noise is something else: it moves the points at which penalties are taken. It
 comes first, and T transforms the noisy images.
@@ -83,9 +85,10 @@ class Augment:
           UserError: examples are no images.
         """
         if self.active and len(shape) != 3:
+            name = "target" if self.target else "probability"
             raise UserError(
-                f"config.augment.probability={self.probability}: expected 0, and "
-                f"config.augment.target 0, since examples {list(shape)} are no images"
+                f"config.augment.{name}={getattr(self, name)}: expected 0, since "
+                f"examples {list(shape)} are no images"
             )
 
     def add_state(self, d: Variables) -> Variables:

@@ -86,12 +86,18 @@ def restore_or_init(
 def with_defaults(gan: Gan, config: Mapping[str, Any]) -> dict[str, Any]:
     """A config with the defaults of the options that it lacks.
 
-    These are options of the GAN and of its optimizers; the config of an older version
-    lacks the newer ones.
+    These are options of the GAN, its networks and its optimizers; the config of an
+    older version lacks the newer ones.
     """
-    complete = {**to_json(ConfigDict(options(type(gan)))), **config}
-    for name in ("g_optimizer", "d_optimizer"):
-        complete[name] = options(Optimizer) | complete[name]
+    kinds = {"g_optimizer": Optimizer, "d_optimizer": Optimizer}
+    for name in ("generator", "discriminator"):
+        kinds[name] = type(getattr(gan, name))
+    defaults = options(type(gan)) | {k: options(kind) for k, kind in kinds.items()}
+    complete = dict(config)
+    for name, default in to_json(ConfigDict(defaults)).items():
+        value = config.get(name, default)
+        both = isinstance(value, Mapping) and isinstance(default, Mapping)
+        complete[name] = {**default, **value} if both else value
     return complete
 
 

@@ -24,6 +24,7 @@ from ganjax.run import load_run
 from ganjax.state import TrainState
 
 MAX_NAMES = 8  # in a message
+TRAINING_STATE = ("augment", "history", "seen")  # in batch_stats: ADA's, CycleGAN's
 PLAYERS = {"g": "the generator", "d": "the discriminator"}
 
 
@@ -62,11 +63,14 @@ def init_from(state: TrainState, source: PyTree) -> tuple[TrainState, list[str]]
 
 def networks(state: PyTree) -> dict[str, Array]:
     """Parameters and batch statistics by path, such as "g/params/Dense_0/kernel"."""
-    return {
-        path: x
-        for path, x in paths(state).items()
-        if path.partition("/")[2].startswith(("params/", "batch_stats/"))
-    }
+
+    def is_network(path: str) -> bool:
+        _, kind, name, *_ = [*path.split("/"), "", ""]
+        if kind == "batch_stats":
+            return name not in TRAINING_STATE
+        return kind == "params"
+
+    return {path: x for path, x in paths(state).items() if is_network(path)}
 
 
 def start(state: TrainState, place: str | Path) -> tuple[TrainState, dict[str, Any]]:

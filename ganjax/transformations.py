@@ -1,7 +1,8 @@
 """Random transformations of images: pure functions of images and of random numbers.
 
-Those of DiffAugment (arXiv:2006.10738) with the amounts of its code, and a flip. All
-are differentiable in the images. `u` are uniform in [0, 1), two numbers per image.
+Those of DiffAugment (arXiv:2006.10738) with the amounts of its code, but that parts of
+a side are rounded down, not to the nearest pixel, and a flip. All are differentiable in
+the images. `u` are uniform in [0, 1), two numbers per image.
 """
 
 from collections.abc import Callable, Mapping

@@ -18,7 +18,7 @@ from ganjax.gans.freeze import layers
 from ganjax.optim import make_optimizer
 from ganjax.state import abstract_state
 
-# One of each in ganjax/models, for images of 8x8 pixels, and its layers.
+# For images of 8x8 pixels, with their layers but for the last.
 NETWORKS = {
     "dcgan": ({"channels": (2, 3), "hidden": (5,)}, ["Conv_0", "Conv_1", "Dense_0"]),
     "mlp": ({"hidden": (5, 4)}, ["Dense_0", "Dense_1"]),

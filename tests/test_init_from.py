@@ -102,6 +102,20 @@ def test_matching_arrays_are_the_sources_and_all_others_as_they_were():
         assert_identical(player.updates, old.updates)
 
 
+def test_the_probability_of_augmentation_starts_anew():
+    """It belongs to the training, not to the discriminator."""
+    gan = ganjax.make_gan(smallest_config(augment__target=0.6))
+    old, new = (ganjax.init_state(gan, jax.random.key(i)) for i in range(2))
+    changes = {"probability": jnp.ones(()), "signs": jnp.ones(())}
+    augment = old.d.batch_stats["augment"] | changes
+    stats = old.d.batch_stats | {"augment": augment}
+    old = old.replace(d=old.d.replace(batch_stats=stats))
+    state, rest = ganjax.init_from(new, old)
+    assert_identical(state.d.params, old.d.params)
+    assert_identical(state.d.batch_stats["augment"], new.d.batch_stats["augment"])
+    assert rest == []
+
+
 def test_a_part_of_a_state_is_enough(source):
     _, other = source
     gan = ganjax.make_gan(smallest_config())

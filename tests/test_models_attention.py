@@ -130,7 +130,7 @@ def test_spectral_generator_normalizes_every_kernel():
     ]
     paths = jax.tree_util.tree_leaves_with_path(variables["batch_stats"])
     sigmas = [path for path, _ in paths if "sigma" in jax.tree_util.keystr(path)]
-    assert len(sigmas) >= len(kernels) == 1 + 3 + 4 + 1
+    assert len(sigmas) == len(kernels) == 1 + 3 + 4 + 1
 
 
 @pytest.mark.parametrize(

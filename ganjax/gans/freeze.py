@@ -2,7 +2,7 @@
 
 `d_optimizer.freeze` counts the first layers of D (FreezeD, arXiv:2002.10964),
 `g_optimizer.freeze` the last ones of G (arXiv:2002.11810). They make sense in networks
-that were trained before: `--init_from`.
+that were trained before: `--init_from`. StyleGAN2's generator has no order of layers.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ def freeze_layers(gan: Gan) -> Gan:
     """The GAN with the names of the parameters that its optimizers leave as they are.
 
     Raises:
-      UserError: more layers than the network has, or another kind of GAN.
+      UserError: more layers than the network has, or another kind of GAN or network.
     """
     frozen = {}
     for i, (network, field) in enumerate(PLAYERS.items()):
@@ -32,6 +32,8 @@ def freeze_layers(gan: Gan) -> Gan:
             continue
         require_standard(gan, what)
         found = layers(gan)[i]
+        if ["synthesis"] in found:
+            raise UserError(f"{what}: expected 0 for the generator of StyleGAN2")
         if num > len(found):
             raise UserError(
                 f"{what}: expected at most {len(found)}, the number of layers of the "
