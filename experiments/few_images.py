@@ -4,7 +4,7 @@ Command: python -m experiments.few_images [--steps 1000] [--seeds 3] [--runs run
 
 configs/mnist.py on the first 200, 1,000 and 5,000 digits, and configs/image_folder.py
 on 500 cartoon faces of 32x32 pixels (with half as many channels), after 1,000 steps:
-without augmentation, with DiffAugment (augment.probability=1), and with ADA's
+without augmentation, with DiffAugment (augment.probability=1), and "ADA", its
 probability for the same transformations (augment.target=0.6, which can take the
 probability from 0 to 1 in 25,000 images: with the paper's 500,000 it would end at 0.13
 at most). All seeds have the same images. Other numbers of steps may give another order:
@@ -56,7 +56,7 @@ STEPS = 1000
 AUGMENTATIONS: dict[str, dict[str, Any]] = {  # overrides of a config
     "none": {},
     "DiffAugment": {"augment.probability": 1.0},
-    "ADA's probability": {"augment.target": 0.6, "augment.rise": 25_000},
+    "ADA": {"augment.target": 0.6, "augment.rise": 25_000},
 }
 NUM_FACES = 2800  # of which every tenth is a test image, which is not used
 FACES = {

@@ -6,11 +6,11 @@ From digits to letters: configs/mnist.py on 5,000 images of experiments/letters.
 new networks; from a run of the same config on MNIST, 2,500 steps, seed 0
 (`--init_from`); from the same with the first layers of D frozen
 (`d_optimizer.freeze`, arXiv:2002.10964); and from the averaged generator alone of that
-run, as from a pretrained name. All seeds start from the same run. Every 100 steps 2,000 samples of the averaged generator are
-compared with 5,000 test letters, by a classifier of letters. An FID is reached at the
-first of these steps that has at most this value, without interpolation. Writes
-transfer.json, transfer.md, transfer.png and transfer_samples.png to
-experiments/results.
+run, as from a pretrained name. All seeds start from the same run. Every 100 steps 2,000
+samples of the averaged generator are compared with 5,000 test letters, by a classifier
+of letters. An FID is reached at the first of these steps that has at most this value,
+without interpolation. Writes transfer.json, transfer.md, transfer.png and
+transfer_samples.png to experiments/results.
 """
 
 import json
