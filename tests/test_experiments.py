@@ -8,11 +8,12 @@ import pytest
 from helpers import ROOT, assert_identical, small_config
 
 import ganjax
-from experiments import common, loss_table, tips, transfer
+from experiments import common, loss_table, networks, tips, transfer
 from experiments.cartoon_faces import draw_face, draw_faces
 from experiments.letters import FONTS, LETTERS, draw_letters, load_font
 from ganjax.checkpoint import Checkpoints
 from ganjax.configs import loss
+from ganjax.state import abstract_state
 
 
 def test_mean_and_sample_deviation():
@@ -187,3 +188,25 @@ def test_finished_runs_are_not_repeated(tmp_path, random_digits):
     (tmp_path / "study.json").write_text(json.dumps(study | {"data": "of others"}))
     assert run(num=6, log_every=7) == {"fid": 4.0}
     assert scored == [1, 1, 1, 1]
+
+
+def test_table_of_networks_states_mean_and_spread_over_seeds():
+    def row(steps, fid):
+        sizes = {"g_parameters": 1234, "d_parameters": 567, "rate": 0.003}
+        return sizes | {"ms_per_step": 34.4, "steps": steps, "fid": fid}
+
+    rows = {"dcgan": [row(90, 10.0), row(110, 12.0)], "*real images*": [{"fid": 2.32}]}
+    lines = networks.table(rows).splitlines()
+    numbers = "34 ± 0 | 100 ± 14 | 11.0 ± 1.4"
+    assert lines[2] == f"| dcgan | 1,234 | 567 | 0.003 | {numbers} |"
+    assert lines[3] == "| *real images* |  |  |  |  |  | 2.3 |"
+
+
+@pytest.mark.parametrize("dataset", networks.PAIRS)
+@pytest.mark.parametrize("name", networks.NETWORKS)
+def test_every_pair_of_networks_is_a_config(name, dataset, monkeypatch, tmp_path):
+    monkeypatch.setattr(networks, "draw_faces", lambda folder, num: folder)
+    config = networks.make_config(dataset, name, 1e-3, 0, tmp_path)
+    state = abstract_state(ganjax.make_gan(config))
+    has_attention = ["SelfAttention_0" in x.params for x in (state.g, state.d)]
+    assert has_attention == [name == "attention"] * 2
