@@ -183,7 +183,8 @@ class Study:
 
     def __init__(self, name: str, runs: Path):
         self._name, self._runs = name, runs
-        self._dataset = common.load_data(make_config(name, "dcgan", 1e-3, 0, runs))
+        config = make_config(name, "dcgan", 1e-3, 0, runs)
+        self._dataset = common.load_data(config).in_memory()
         self._scorer = Scorer(self._dataset)
 
     def run(

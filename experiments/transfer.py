@@ -11,6 +11,9 @@ samples of the averaged generator are compared with 5,000 test letters, by a cla
 of letters. An FID is reached at the first of these steps that has at most this value,
 without interpolation. Writes transfer.json, transfer.md, transfer.png and
 transfer_samples.png to experiments/results.
+
+Result: see results/transfer.md. FID 100 takes half of the steps, 50 seven tenths,
+whether or not layers are frozen; most of it comes with the generator.
 """
 
 import json
@@ -43,7 +46,7 @@ from ganjax.weights import write_weights
 
 CONFIG = "configs/mnist.py"
 SOURCE_STEPS, STEPS, EVERY, NUM = 2500, 1500, 100, 2000
-LEVELS = (200.0, 100.0, 50.0, 25.0)  # of FID
+LEVELS = (200.0, 100.0, 50.0)  # of FID
 SHOWN = (0, 100, 300, 700, 1500)  # steps of the figure of samples
 COLORS = ("black", "tab:blue", "tab:orange", "tab:red", "tab:green")
 Curve = dict[int, float]  # FID by step
@@ -170,7 +173,7 @@ def plot_samples(runs: Path) -> Figure:
                 half = image.resize((image.width // 2, image.height // 2))
             axis.imshow(np.asarray(half)[:150, :150], cmap="gray")  # 5 x 5 samples
             axis.set(xticks=[], yticks=[])
-            if row is axes[0]:
+            if name == next(iter(STARTS)):
                 axis.set_title(f"step {step:,}")
     return figure
 
