@@ -199,7 +199,7 @@ def test_table_of_networks_states_mean_and_spread_over_seeds():
     rows = {"dcgan": [row(90, 10.0), row(110, 12.0)], "*real images*": [{"fid": 2.32}]}
     lines = networks.table(rows).splitlines()
     numbers = "34 ± 0 | 100 ± 14 | 11.0 ± 1.4"
-    assert lines[2] == f"| dcgan | 1,234 | 567 | 0.003 | {numbers} |"
+    assert lines[2] == f"| dcgan | 1,234 | 567 | 0.0030 | {numbers} |"
     assert lines[3] == "| *real images* |  |  |  |  |  | 2.3 |"
 
 

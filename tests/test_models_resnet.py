@@ -149,7 +149,7 @@ def test_generator_by_hand(norm):
 
 
 def test_discriminator_by_hand():
-    """A halving block, one at the same resolution, ReLU, sum, dense layer."""
+    """A halving block, one at the same resolution, ReLU, mean, dense layer."""
     module = DISCRIMINATORS["resnet"](channels=(4, 5), blocks=(5,), norm="none")
     variables = randomized(jax.jit(module.init)(jax.random.key(0), IMAGES))
     params = variables["params"]
@@ -163,7 +163,7 @@ def test_discriminator_by_hand():
             b, h, w, c = x.shape
             x = x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
     dense = params["Logit_0"]["Dense_0"]
-    expected = relu(x).sum((1, 2)) @ np.asarray(dense["kernel"])[:, 0]
+    expected = relu(x).mean((1, 2)) @ np.asarray(dense["kernel"])[:, 0]
     expected += np.asarray(dense["bias"])
     np.testing.assert_allclose(
         jax.jit(module.apply)(variables, IMAGES), expected, rtol=1e-3, atol=1e-3
@@ -179,7 +179,10 @@ def test_blocks_without_a_norm_start_as_their_shortcuts():
 
 
 def test_spectral_kernels_have_one_as_their_largest_singular_value():
-    """After enough power iterations D is the plain one with W / σ(W) for every W."""
+    """After enough power iterations D is the plain one with W / σ(W) for every W.
+
+    But it sums over the last 4x4 pixels, where the plain one has the mean.
+    """
     options = {"channels": (4,), "blocks": (4,)}
     spectral = DISCRIMINATORS["resnet"](**options)
     plain = DISCRIMINATORS["resnet"](**options, norm="none")
@@ -199,7 +202,9 @@ def test_spectral_kernels_have_one_as_their_largest_singular_value():
         return p / np.linalg.norm(np.asarray(p).reshape(-1, p.shape[-1]), 2)
 
     params = jax.tree_util.tree_map_with_path(normalize, variables["params"])
-    expected = jax.jit(plain.apply)({"params": params}, IMAGES)
+    bias = params["Logit_0"]["Dense_0"]["bias"]
+    mean = jax.jit(plain.apply)({"params": params}, IMAGES)
+    expected = 16 * (mean - bias) + bias
     actual = jax.jit(partial(spectral.apply, train=False))(variables, IMAGES)
     np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
 

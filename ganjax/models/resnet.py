@@ -180,7 +180,7 @@ class Discriminator(nn.Module):
     """Images [B, H, W, C] -> logits [B].
 
     Each of `channels` halves the resolution, fine to coarse; the `blocks` after them
-    keep it. The last feature map is summed over its pixels.
+    keep it. The last feature map is summed over its pixels, without a norm averaged.
     """
 
     channels: Widths = (32, 64, 64)
@@ -206,7 +206,10 @@ class Discriminator(nn.Module):
                 x = SelfAttention(self.norm, init.linear)(x, train)
         for features in self.blocks:
             x = block(features, down=False, first=False)(x, train)
-        x = jnp.sum(nn.relu(x), axis=(1, 2))
+        # The sum of so many pixels makes logits at which G has no gradient, unless
+        # spectral norm bounds it.
+        pool = jnp.mean if self.norm == "none" else jnp.sum
+        x = pool(nn.relu(x), axis=(1, 2))
         logit = Logit(self.num_classes, kernel_init=init.linear)
         return run_layer(logit, self.norm, train, x, labels)
 
