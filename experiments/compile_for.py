@@ -89,7 +89,10 @@ def make_training(config: ConfigDict, backend: str, num_devices: int) -> Trainin
         gan = ganjax.make_gan(config)
         chunk = parallel.steps_per_call(gan)
     batch = config.batch_size
-    local = batch // num_devices
+    local, rest = divmod(batch, num_devices)
+    if rest:
+        expected = f"a multiple of {num_devices}, the number of devices"
+        raise SystemExit(f"error: --batch {batch}: expected {expected}")
     examples = gan.examples(examples_of_any_kind(config))
     size = row_bytes(examples)
     streamed = NUM_EXAMPLES * size > DataOptions.device_budget_mb * MEGABYTE

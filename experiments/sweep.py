@@ -124,7 +124,7 @@ def sweep(flags: argparse.Namespace) -> list[Result]:
         check(configs[0])
         folders = [run_folder(out / "runs", config, setting) for config in configs]
         plans.append(dict(zip(folders, configs, strict=True)))
-    check_metric(flags.metric, configs[0])
+    check_metric(flags.metric, configs[0], flags.num)
     results: list[Result] = []
     with files.errors_explained(out), files.lock_folder(out, "--out"):
         for setting, plan in zip(settings, plans, strict=True):
@@ -142,10 +142,13 @@ def read_settings(flags: argparse.Namespace) -> list[Setting]:
     return make_settings(grid, random, flags.trials, flags.search_seed)
 
 
-def check_metric(metric: str, config: ConfigDict) -> None:
-    """Raises UserError if the scores of an untrained state lack this metric."""
+def check_metric(metric: str, config: ConfigDict, num: int) -> None:
+    """Raises UserError if the scores of an untrained state lack this metric.
+
+    Which there are depends on the number of samples.
+    """
     state = ganjax.init_state(ganjax.make_gan(config), jax.random.key(0))
-    choose(make_score(config)(state, MIN_NUM), metric, "--metric")
+    choose(make_score(config)(state, num), metric, "--metric")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

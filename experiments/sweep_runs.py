@@ -72,20 +72,21 @@ def run_folder(runs: Path, config: ConfigDict, setting: Setting) -> Path:
 
 
 @lru_cache(maxsize=1)
-def load_scorer(options: DataOptions) -> Callable[..., dict[str, float]]:
+def load_scorer(options: DataOptions, features: str) -> Callable[..., dict[str, float]]:
     """The metrics of images of a data set."""
-    return make_scorer(data.load(options))
+    return make_scorer(data.load(options), features)
 
 
 def make_score(config: ConfigDict) -> Score:
-    """The metrics of a run: those of its GAN, else those of digits.
+    """The metrics of a run: those of its GAN, else those of images.
 
     Raises:
       UserError: there are none for these data.
     """
     gan, key = ganjax.make_gan(config), jax.random.key(0)
     if type(gan).evaluate is Gan.evaluate:
-        scorer = load_scorer(build(DataOptions, config.data, "config.data"))
+        options = build(DataOptions, config.data, "config.data")
+        scorer = load_scorer(options, config.features)
         return lambda state, num: scorer(ganjax.sample(gan, state, num=num, key=key))
     dataset = load_data(config).in_memory()
 

@@ -99,6 +99,7 @@ class Checkpoints:
 
     def delete_after(self, step: int) -> None:
         """Deletes the checkpoints after `step`, at which a run will resume."""
+        self.wait()  # a step that is being written can't be deleted
         for later in self._manager.all_steps():
             if later > step:
                 self._manager.delete(later)

@@ -15,6 +15,7 @@ from ganjax.errors import UserError
 if TYPE_CHECKING:
     from ganjax.data import DataOptions
     from ganjax.gan import Gan
+    from ganjax.human_test import HumanTest
     from ganjax.state import TrainState
 
 FLAGS = flags.FLAGS
@@ -45,14 +46,16 @@ def sample() -> None:
         return
     wanted = Wanted(FLAGS.caption, FLAGS.labels, FLAGS.scale)
     num, seed = number(FLAGS.labels) or 64, FLAGS.sample_seed
-    sample_run(load(), out, num, seed, wanted)
+    sample_run(load(), out, num, seed, wanted, data_options())
 
 
 def export() -> None:
     """--mode=export, of a run or of --pretrained."""
     from ganjax.export import export_generator
+    from ganjax.run import Wanted
 
     gan, state, metadata = load()
+    gan = Wanted(scale=FLAGS.scale).scaled(gan)
     export_generator(gan, state, metadata["config"], out_folder("export"))
 
 
@@ -61,18 +64,21 @@ def page() -> None:
     from ganjax.export import export_generator
     from ganjax.gans.standard import require_standard
     from ganjax.human_test import make_test_of_run
+    from ganjax.run import Wanted
     from ganjax.web.page import write_page
 
+    test = human_test()
+    test.check()
     gan, state, metadata = load()
-    gan = require_standard(gan, "--mode=page")
-    name = FLAGS.pretrained or run_folder().resolve().name
+    gan = require_standard(Wanted(scale=FLAGS.scale).scaled(gan), "--mode=page")
+    name = Path(FLAGS.workdir or FLAGS.pretrained).expanduser().resolve().stem
     out = out_folder("page")
     export_generator(gan, state, metadata["config"], out)
     human = None
     if FLAGS.workdir:  # a pretrained generator must not wait for its data
         try:
             loaded = gan, state, metadata
-            human = make_test_of_run(loaded, name, *human_test_flags())
+            human = make_test_of_run(loaded, name, test)
         except UserError as error:
             print(f"without the test of whether people see a difference: {error}")
     write_page(out, gan, state.g_ema, name, human)
@@ -91,7 +97,7 @@ def latent() -> None:
         num=number(None if FLAGS.tool == "morph" else FLAGS.labels),
         seed=FLAGS.sample_seed,
         labels=FLAGS.labels,
-        images=FLAGS.images and Path(FLAGS.images).expanduser(),
+        images=Path(FLAGS.images).expanduser() if FLAGS.images else None,
         data=data_options(),
     )
     explore(FLAGS.tool, workdir, task, FLAGS.scale)
@@ -103,6 +109,11 @@ def evaluate() -> None:
     from ganjax.features import Features
     from ganjax.options import convert
 
+    if FLAGS.scale is not None:
+        raise UserError(
+            "--scale: expected none with --mode=evaluate, which scores the scale of "
+            "the run, config.sample_scale; see --mode=latent --tool=truncation"
+        )
     data = data_options()
     if FLAGS.features:
         convert(FLAGS.features, Features, "--features")
@@ -131,7 +142,7 @@ def report(*others: str) -> None:
 
     folders = [run_folder(), *(Path(other).expanduser() for other in others)]
     out = Path(FLAGS.out or "report.html").expanduser()
-    write_report(folders, out, *human_test_flags())
+    write_report(folders, out, human_test())
 
 
 def summary() -> None:
@@ -152,8 +163,9 @@ def load() -> tuple[Gan, TrainState, dict[str, Any]]:
         return load_run(run_folder(", or --pretrained=NAME"))
     from ganjax import pretrained
 
-    if FLAGS.workdir:
-        raise UserError(f"--workdir={FLAGS.workdir}: expected none with --pretrained")
+    if FLAGS.workdir or FLAGS.best:
+        flag = f"--workdir={FLAGS.workdir}" if FLAGS.workdir else "--best"
+        raise UserError(f"{flag}: expected none with --pretrained")
     return pretrained.load(FLAGS.pretrained)
 
 
@@ -176,7 +188,8 @@ def run_folder(alternative: str = "") -> Path:
 
 def out_folder(name: str) -> Path:
     """--out; by default a folder of that name in the run."""
-    return Path(FLAGS.out or Path(FLAGS.workdir or "", name)).expanduser()
+    run = run_folder() if FLAGS.workdir else Path()
+    return Path(FLAGS.out or run / name).expanduser()
 
 
 def number(labels: list[str] | None) -> int | None:
@@ -188,9 +201,11 @@ def number(labels: list[str] | None) -> int | None:
     return FLAGS.num if labels is None else len(labels)
 
 
-def human_test_flags() -> tuple[int, int]:
-    """Images in the human test, real and generated ones together, and its seed."""
-    return FLAGS.num or 40, FLAGS.sample_seed
+def human_test() -> HumanTest:
+    """The human test that the flags describe."""
+    from ganjax.human_test import HumanTest
+
+    return HumanTest(FLAGS.num or 40, FLAGS.sample_seed, data_options())
 
 
 def data_options() -> DataOptions | None:

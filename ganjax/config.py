@@ -6,7 +6,6 @@ import sys
 from collections.abc import Collection, Mapping
 from functools import reduce
 from importlib import resources
-from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +82,13 @@ def config_name(path: str) -> str:
     return "-".join(filter(None, (Path(file).stem, argument)))
 
 
+def child(node: Any, name: str) -> Any:
+    """A field of a group; KeyError if there is none, or if this is no group."""
+    if not isinstance(node, ConfigDict):
+        raise KeyError(name)
+    return node[name]
+
+
 def override(config: ConfigDict, field: str, value: Any) -> None:
     """Sets one dotted field of a locked config.
 
@@ -93,9 +99,9 @@ def override(config: ConfigDict, field: str, value: Any) -> None:
     """
     *path, last = field.split(".")
     try:
-        node = reduce(getitem, path, config)
+        node = reduce(child, path, config)
+        child(node, last)
         if isinstance(value, Mapping):
-            node[last]  # a KeyError if there is no such field
             with node.ignore_type():
                 node[last] = ConfigDict(value)
         else:

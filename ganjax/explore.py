@@ -22,6 +22,7 @@ from ganjax.features import load_extractor, load_real
 from ganjax.gans.standard import Standard, require_standard
 from ganjax.images import grid, save_animation
 from ganjax.metrics.prdc import prdc
+from ganjax.metrics.suite import MIN_IMAGES
 from ganjax.priors import uniform
 from ganjax.run import Wanted, load_data, load_run
 from ganjax.samples import read_samples
@@ -220,11 +221,13 @@ def truncation(run: Trained, task: Task) -> None:
     """Precision and recall of samples by the scale of z."""
     if task.labels is not None:
         raise UserError("--labels: expected none with --tool=truncation")
+    num = task.num or 10_000
+    if num < MIN_IMAGES:
+        raise UserError(f"--num={num}: expected at least {MIN_IMAGES}")
     dataset = run.dataset(task)
     extractor = load_extractor(dataset)
     real = load_real(extractor, dataset)
-    num, g = task.num or 10_000, run.state.g_ema
-    own = run.gan.sample_scale
+    g, own = run.state.g_ema, run.gan.sample_scale
     unit = dataclasses.replace(run.gan, sample_scale=1.0)
     z, labels = latent.draw(unit, jax.random.key(task.seed), num), unit.condition(num)
     results, shown = {}, []

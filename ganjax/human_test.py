@@ -6,13 +6,14 @@ The images are shown one at a time by `web/human.js`, which saves the answers as
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import UInt8
 
 import ganjax
+from ganjax.data import DataOptions
 from ganjax.errors import UserError
 from ganjax.gan import Gan
 from ganjax.gans.standard import require_standard
@@ -23,6 +24,7 @@ from ganjax.sampling import sample
 from ganjax.state import TrainState
 
 COLUMNS = 10  # of the sprite
+MAX_TRIALS = 1000
 
 
 def make_test(
@@ -56,8 +58,24 @@ def make_test(
     }
 
 
+class HumanTest(NamedTuple):
+    """What the test of a run shows."""
+
+    trials: int = 40  # images, half of which are real
+    seed: int = 0  # of their choice and order
+    data: DataOptions | None = None  # where the data are, if not where they were
+
+    def check(self) -> None:
+        """Raises UserError for an odd number of images, or too many."""
+        if self.trials % 2 or not 2 <= self.trials <= MAX_TRIALS:
+            raise UserError(
+                f"--num={self.trials}: expected an even number from 2 to {MAX_TRIALS}, "
+                "half of the human test's images are real"
+            )
+
+
 def make_test_of_run(
-    loaded: tuple[Gan, TrainState, dict[str, Any]], name: str, trials: int, seed: int
+    loaded: tuple[Gan, TrainState, dict[str, Any]], name: str, test: HumanTest
 ) -> dict[str, Any]:
     """The test of a loaded run against random images of its test data.
 
@@ -69,7 +87,7 @@ def make_test_of_run(
     """
     gan, state, metadata = loaded
     gan = require_standard(gan, "the test")
-    dataset, num = load_data(metadata), trials // 2
+    dataset, num, seed = load_data(metadata, test.data), test.trials // 2, test.seed
     images = dataset.test.get("images")
     if images is None or images.ndim != 4 or images.dtype != np.uint8:
         raise UserError("the test data of this run are not images")

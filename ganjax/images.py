@@ -87,7 +87,8 @@ def save_gif(path: Path, frames: Sequence[Path], milliseconds: int = 150) -> Non
     images = []
     for frame in frames:
         try:
-            images.append(Image.open(frame).convert("P"))
+            images.append(opened := Image.open(frame))
+            opened.load()
         except Exception:  # each of Pillow's decoders has its own errors
             print(f"skipped, not a readable image: {printable(frame)}", file=sys.stderr)
     if not images:
@@ -108,7 +109,7 @@ def save_animation(
     frames = frames.repeat(scale, 1).repeat(scale, 2)
     if path.suffix == ".gif":
         images = [Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x) for x in frames]
-        _write_gif(path, [x.convert("P") for x in images], [1000 // fps] * len(images))
+        _write_gif(path, images, [1000 // fps] * len(images))
         return
     try:
         import av  # noqa: F401  what imageio writes it with
@@ -126,7 +127,10 @@ def save_animation(
 
 
 def _write_gif(path: Path, images: list[Any], durations: list[int]) -> None:
-    """An animation of Pillow images for so many milliseconds each."""
+    """An animation of Pillow images for so many milliseconds each.
+
+    A GIF has 256 colors: gray images are exact, others have a palette of their own.
+    """
 
     def write(file: IO[bytes]) -> None:
         rest = images[1:]

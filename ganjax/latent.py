@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 from ganjax.errors import UserError
 from ganjax.gan import Variables
 from ganjax.gans.standard import Standard
+from ganjax.models.stylegan import MAPPING_RATE
 from ganjax.sampling import BLOCK
 
 Path = Callable[[jax.Array, jax.Array, float], jax.Array]
@@ -199,11 +200,17 @@ def directions(gan: Standard, g: Variables) -> Directions:
       UserError: the generator has no dense layer that z is the input of.
     """
     z_dim = gan.prior.z_dim
-    kernel = g["params"].get("Dense_0", {}).get("kernel", np.zeros((0, 0)))
+    params, nothing = g["params"], {"kernel": np.zeros((0, 0))}
+    mapping = params.get("mapping", {})  # of StyleGAN2
+    first = params.get("Dense_0") or mapping.get("EqualDense_0") or nothing
+    kernel = np.asarray(first["kernel"])
     if len(kernel) != z_dim * (1 + bool(gan.num_classes)):
         raise UserError("config.generator: expected a dense layer of z as its first")
-    # Rows after the first Z are for the embedding of the label.
-    vectors, strengths, _ = np.linalg.svd(np.asarray(kernel)[:z_dim])
+    if mapping:
+        kernel = kernel * (MAPPING_RATE / len(kernel) ** 0.5)  # as the layer has it
+    kernel = kernel[:z_dim]  # the other rows are for the embedding of the label
+    wide = kernel.shape[1] >= z_dim  # the factor of its columns can be left out
+    vectors, strengths, _ = np.linalg.svd(kernel, full_matrices=not wide)
     vectors, missing = vectors.T, z_dim - len(strengths)
     largest = np.abs(vectors).argmax(1)
     signs = np.sign(vectors[np.arange(z_dim), largest])

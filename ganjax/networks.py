@@ -100,7 +100,8 @@ def discriminate_both(
         both = jnp.concatenate(pair)
         logits, stats = discriminate(module, dtype, variables, both, labels, dropout)
         return (logits[: len(real)], logits[len(real) :]), stats
-    real_logits, stats = discriminate(module, dtype, variables, real, labels, dropout)
+    keys = jax.random.split(dropout)
+    real_logits, stats = discriminate(module, dtype, variables, real, labels, keys[0])
     variables = variables | {"batch_stats": stats}
-    fake_logits, stats = discriminate(module, dtype, variables, fake, labels, dropout)
+    fake_logits, stats = discriminate(module, dtype, variables, fake, labels, keys[1])
     return (real_logits, fake_logits), stats

@@ -21,6 +21,8 @@ from ganjax.errors import UserError
 from ganjax.onnx_operations import OTHERS, SAME, Value
 
 OPSET, IR_VERSION = 17, 8
+# Operations that have a function among their parameters, but are no call of it.
+NO_CALLS = ("scan", "reduce", "reduce_window")
 
 
 def to_onnx(
@@ -97,7 +99,9 @@ class Graph:
 
         for eqn in jaxpr.eqns:
             inputs = [read(atom) for atom in eqn.invars]
-            inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
+            inner = None
+            if eqn.primitive.name not in NO_CALLS:
+                inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
             if inner is not None:
                 outputs = self.evaluate(inner, inputs)
             elif not any(isinstance(value, str) for value in inputs):

@@ -98,7 +98,8 @@ class Optimizer:
     """One of `OPTIMIZERS`, and what is done to gradients before and weights after it.
 
     In a config: `{"name": "adam", "learning_rate": ..., ...}` with the arguments of the
-    optax function beside these fields. Each of its numbers may be a schedule.
+    optax function beside these fields. Each number among those arguments may be a
+    schedule.
     """
 
     make: Callable[..., optax.GradientTransformation]

@@ -85,8 +85,11 @@ def keep_freed_memory() -> None:
         getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     )
     if mallopt:
-        for option, value in ((-1, 2**31 - 1), (-2, 2**28), (-3, 2**30)):
-            mallopt(option, value)  # trim threshold, top pad, mmap threshold: malloc.h
+        # Trim threshold, top pad and mmap threshold: malloc.h.
+        for option, value in ((-1, 2**31 - 1), (-2, 2**28)):
+            mallopt(option, value)
+        if not mallopt(-3, 2**30):
+            mallopt(-3, 2**25)  # the most that older versions allow
 
 
 def local_columns(indices: np.ndarray) -> np.ndarray:

@@ -184,9 +184,11 @@ class BestCheckpoint:
         scores = distributed.from_first(self._score(samples) if self._score else None)
         name = next(name for name in scores if name in SCORES)
         if scores[name] < self._best.get(name, math.inf):
-            self._best = {name: scores[name]}
-            self._checkpoints.delete_after(int(state.step))  # Orbax keeps the newest
-            save(self._checkpoints, state, metadata | self._best)
+            best = {name: scores[name]}
+            # Orbax keeps the newest, and does not replace one of the same step.
+            self._checkpoints.delete_after(int(state.step) - 1)
+            save(self._checkpoints, state, metadata | best)
+            self._best = best
         return scores
 
     def close(self) -> None:

@@ -117,17 +117,19 @@ def sample_run(
     num: int,
     seed: int,
     wanted: Wanted = Wanted(),
+    options: DataOptions | None = None,
 ) -> None:
     """Writes samples of a loaded run.
 
-    Training data are only read for GANs that make samples from examples.
+    Training data are only read for GANs that make samples from examples, from where
+    `options` say.
 
     Raises:
       UserError: `out` can't be written, or the GAN does not take what is wanted.
     """
     gan, state, metadata = loaded
     condition, gan = wanted.condition(gan, num), wanted.scaled(gan)
-    dataset = load_data(metadata) if gan.NEEDS_DATA else None
+    dataset = load_data(metadata, options) if gan.NEEDS_DATA else None
     request = sampling.Request(num, jax.random.key(seed), condition, dataset)
     sampling.export(gan, state, out, request)
     print(f"samples of step {int(state.step)} in {out}")

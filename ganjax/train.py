@@ -131,7 +131,7 @@ def train(
     budget_mb: int,
 ) -> TrainState:
     """The training loop: from the newest checkpoint in `workdir` to the last step."""
-    examples = gan.examples(dataset)
+    examples = examples_of(gan, dataset)
     num_examples = count_examples(examples, run.num_examples)
     checkpoints = Checkpoints(workdir, run.max_to_keep)
     state, metadata = restore_or_init(gan, run, checkpoints, metadata)
@@ -186,7 +186,11 @@ def train(
                     save_samples()
                 if best and run.due("evaluate_every", step):
                     with writer.paused():
-                        samples = sample(gan, state, num=run.evaluate_num, key=grid_key)
+                        num = run.evaluate_num
+                        asked = gan.condition(num, dataset=dataset)
+                        samples = sample(
+                            gan, state, num=num, key=grid_key, condition=asked
+                        )
                         writer.scores(step, best.update(samples, state, metadata))
                 if run.due("checkpoint_every", step) or stopping:
                     with writer.paused():
@@ -225,13 +229,30 @@ def run_metadata(config: ConfigDict, dataset: data.Dataset) -> dict[str, Any]:
     return {"config": to_json(config), "data": identity, "made_with": versions()}
 
 
+def examples_of(gan: Gan, dataset: data.Dataset) -> Batch:
+    """What the GAN trains on.
+
+    Raises:
+      UserError: the data set does not have it.
+    """
+    try:
+        return gan.examples(dataset)
+    except KeyError as error:
+        raise UserError(
+            f"config.data.name={dataset.identity.name!r}: expected data with {error}, "
+            f"got {', '.join(dataset.train)}"
+        ) from error
+
+
 def count_examples(examples: Batch, num: int) -> int:
     """How many examples to train on: `num`; all for 0.
 
     Raises:
-      UserError: there are fewer.
+      UserError: there are fewer, or none.
     """
     available = len(jax.tree.leaves(examples)[0])
+    if not available:
+        raise UserError("data: expected at least one training example, got none")
     if num > available:
         raise UserError(f"config.num_examples={num}: expected at most {available}")
     return num or available

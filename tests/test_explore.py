@@ -88,6 +88,24 @@ def test_a_walk_starts_at_the_samples_and_returns(conditional, tmp_path):
         assert picture.size == (90 + 2 * (9 * 30 + 2), 30 + 2 * (4 * 30 + 2))
 
 
+def test_colors_of_an_animation_are_near_those_of_its_frames(tmp_path):
+    """A smooth image has more colors than the 256 of a GIF."""
+    ramp = np.linspace(0, 255, 64).astype(np.uint8)
+    image = np.stack(np.broadcast_arrays(ramp[:, None], ramp, 255 - ramp), -1)
+    shown = np.stack([image, image[::-1]])
+    images.save_animation(tmp_path / "x.gif", shown)
+    files = [tmp_path / f"{i}.png" for i in range(2)]
+    for file, frame in zip(files, shown, strict=True):
+        images.save_png(file, frame)
+    images.save_gif(tmp_path / "y.gif", files)
+    for name in ("x.gif", "y.gif"):
+        with Image.open(tmp_path / name) as movie:
+            for i in range(2):
+                movie.seek(i)
+                error = np.asarray(movie.convert("RGB"), int) - shown[i]
+                assert np.abs(error).mean() < 4
+
+
 def test_a_walk_as_mp4_has_the_frames_of_the_gif(plain, tmp_path):
     iio = pytest.importorskip("imageio.v3")
     for name in ("walk.mp4", "walk.gif"):
@@ -209,6 +227,7 @@ def test_best_is_the_folder_of_the_best_checkpoint(plain, use_flags, tmp_path):
     best = make_folder(tmp_path / "best")
     use_flags(workdir=str(tmp_path), best=True)
     assert commands.run_folder() == best
+    assert commands.out_folder("export") == best / "export"
     use_flags(workdir=str(tmp_path))
     assert commands.run_folder() == tmp_path
     use_flags(workdir=str(plain), best=True)
@@ -249,6 +268,10 @@ def make_folder(path):
             "--images=no.npz:",
         ),
         ({"mode": "evaluate", "samples": "x", "projection": True}, "expected a run"),
+        ({"mode": "evaluate", "scale": 0.8}, "--scale: expected none with --mode=eval"),
+        ({"mode": "sample", "labels": []}, "--labels=: expected one class or more"),
+        ({"mode": "latent", "tool": "truncation", "num": 5}, "--num=5: expected at le"),
+        ({"mode": "page", "num": 41}, "--num=41: expected an even number from 2"),
     ],
 )
 def test_mistakes_are_refused_in_one_line(

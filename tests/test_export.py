@@ -190,6 +190,7 @@ def test_onnx_has_the_operations_of_every_network(name, overrides):
         (lambda x: jnp.sort(x), "ONNX, got 'sort'"),
         (lambda x: x.T @ x, "ONNX, got 'transpose'"),
         (lambda x: jnp.einsum("bi,bi->b", x, x), "a variant of 'dot_general'"),
+        (lambda x: jax.lax.fori_loop(0, 4, lambda i, y: y * x, x), "ONNX, got 'scan'"),
     ],
 )
 def test_other_operations_end_in_one_line(fn, message):

@@ -4,9 +4,10 @@ import dataclasses
 import json
 from functools import partial
 
+import jax
 import numpy as np
 import pytest
-from helpers import smallest_config
+from helpers import assert_identical, smallest_config
 from PIL import Image
 from test_metrics_onnx_features import KERNEL, write
 
@@ -15,7 +16,9 @@ from ganjax import data, evaluate, features, metrics, resume, writers
 from ganjax.errors import UserError
 from ganjax.metrics.fid import frechet_distance
 from ganjax.metrics.random_features import Design, random_extractor
+from ganjax.options import build, option_names
 from ganjax.run import load_run, real_images, sample_run
+from ganjax.train import Run, run_metadata
 
 pytestmark = pytest.mark.slow
 
@@ -180,6 +183,27 @@ def test_best_checkpoint_of_images(tmp_path, capsys):
     c.update({"num_steps": 12, "evaluate_num": 30})  # more bias, or no FID at all
     ganjax.train_and_evaluate(c, tmp_path / "run")
     assert best()[0] == 12
+
+
+def test_a_better_state_of_the_same_step_replaces_the_best(tmp_path, few, monkeypatch):
+    """As after a rollback, when a step is reached a second time."""
+    scores = iter([3.0, 2.0, 2.5])
+    monkeypatch.setattr(
+        resume, "make_scorer", lambda *_: lambda _: {"fid_random": next(scores)}
+    )
+    c = config()
+    state = ganjax.init_state(ganjax.make_gan(c), jax.random.key(0))
+    run = build(Run, {name: c[name] for name in option_names(Run)}, init_from=None)
+    best = resume.BestCheckpoint(tmp_path, few, state, run)
+    states = [
+        state.replace(step=state.step + 5, key=jax.random.key(i)) for i in range(3)
+    ]
+    for one in states:
+        best.update(squares(0, 4), one, run_metadata(c, few))
+    best.close()
+    _, kept, metadata = ganjax.load_run(tmp_path / "best")
+    assert metadata["fid_random"] == 2.0
+    assert_identical(kept, states[1])
 
 
 def test_real_images_for_other_programs(tmp_path, few):

@@ -11,7 +11,7 @@ from PIL import Image
 
 import ganjax
 from ganjax import human_test, train
-from ganjax.human_test import make_test, make_test_of_run
+from ganjax.human_test import HumanTest, make_test, make_test_of_run
 
 
 def images(num, value):
@@ -65,7 +65,7 @@ def test_human_test_of_a_run_shows_its_samples_and_test_images(
         return {"seed": seed}
 
     monkeypatch.setattr(human_test, "make_test", record)
-    test = make_test_of_run(ganjax.load_run(tmp_path / "run"), "mine", trials=6, seed=5)
+    test = make_test_of_run(ganjax.load_run(tmp_path / "run"), "mine", HumanTest(6, 5))
     gan, state, metadata = ganjax.load_run(tmp_path / "run")
     fake = ganjax.sample(gan, state, num=3, key=jax.random.key(5))
     assert (seen["fake"] == fake).all()

@@ -143,6 +143,17 @@ def test_a_first_layer_narrower_than_z_has_directions_without_effect():
     np.testing.assert_allclose(found.vectors @ found.vectors.T, np.eye(6), atol=1e-5)
 
 
+def test_directions_of_stylegan_are_those_of_its_mapping_network():
+    options = {"name": "stylegan", "channels": (4, 4), "w_dim": 7}
+    gan, state = small_run(generator=options, prior__z_dim=5)
+    found = latent.directions(gan, state.g_ema)
+    layer = state.g_ema["params"]["mapping"]["EqualDense_0"]["kernel"]
+    kernel = 0.01 * np.asarray(layer) / np.sqrt(5)
+    moved = np.linalg.norm(found.vectors @ kernel, axis=1)
+    np.testing.assert_allclose(moved, found.strengths, rtol=1e-4)
+    assert moved[0] > 1.1 * moved[-1] > 0
+
+
 def test_generators_that_do_not_start_densely_have_no_directions():
     gan, state = small_run()
     other = {"params": {"Conv_0": state.g_ema["params"]["Dense_0"]}}

@@ -12,6 +12,7 @@ import ganjax
 from ganjax import report
 from ganjax.config import to_json
 from ganjax.errors import UserError
+from ganjax.human_test import HumanTest
 from ganjax.images import save_png
 from ganjax.report.configs import nearest_config
 from ganjax.report.html import data_block, document, element
@@ -91,7 +92,7 @@ def write_run(folder, config=None, metrics=METRICS, **about):
 
 def read_page(tmp_path, *folders):
     out = tmp_path / "out.html"
-    report.write_report(folders, out, trials=4, seed=0)
+    report.write_report(folders, out, HumanTest(4))
     text = out.read_text()
     assert not re.search("https?://", text)
     return Page(text)
@@ -243,5 +244,5 @@ def test_mistakes_are_refused(names, out, trials, message, tmp_path):
     write_run(tmp_path / "run")
     folders = [tmp_path / name for name in names]
     with pytest.raises(UserError, match=message):
-        report.write_report(folders, tmp_path / out, trials, seed=0)
+        report.write_report(folders, tmp_path / out, HumanTest(trials))
     assert not (tmp_path / out).exists()

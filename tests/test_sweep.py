@@ -102,7 +102,7 @@ def test_random_settings_depend_on_seed_and_number_alone():
 def test_bad_flags_end_in_one_line_before_training(
     flags, message, tmp_path, monkeypatch, random_digits
 ):
-    monkeypatch.setattr(sweep_runs, "make_scorer", lambda _: lambda images: {"fid": 1})
+    monkeypatch.setattr(sweep_runs, "make_scorer", lambda *_: lambda images: {"fid": 1})
     monkeypatch.setattr(sweep, "run_setting", pytest.fail)
     monkeypatch.setattr(sweep, "use_compilation_cache", lambda: None)
     sweep_runs.load_scorer.cache_clear()
@@ -137,7 +137,7 @@ def run_sweep(tmp_path, monkeypatch, random_digits):
     monkeypatch.setattr(common, "train", train)
     monkeypatch.setattr(sweep, "use_compilation_cache", lambda: None)
     scorer = lambda images: {"fid": float(images.mean())}  # noqa: E731
-    monkeypatch.setattr(sweep_runs, "make_scorer", lambda _: scorer)
+    monkeypatch.setattr(sweep_runs, "make_scorer", lambda *_: scorer)
     sweep_runs.load_scorer.cache_clear()
     (tmp_path / "file.py").write_text(FILE)
 

@@ -175,7 +175,7 @@ def test_files_of_a_run(config, tmp_path, mnist, capsys):
     assert [row["step"] for row in rows] == [5, 10, 15, 20]
     for row in rows:
         assert row["images_per_second"] > 0 and 0 < row["d_real"] < 1
-        assert math.isclose(row["r1_r2"], abs(row["r1_r2"]))
+        assert row["r1_r2"] > 0
     # Sampling needs neither data nor training flags, and is a function of the seed.
     run.sample_run(run.load_run(workdir), tmp_path / "a.npz", num=501, seed=7)
     samples = np.load(tmp_path / "a.npz")["images"]

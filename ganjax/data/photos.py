@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from ganjax.data.dataset import DataOptions, Dataset, make_arrays_dataset
+from ganjax.data.resize import Resize
 from ganjax.errors import UserError
 
 # Package and file. Test patches are of photographs that training never sees.
@@ -32,7 +33,7 @@ def load(options: DataOptions) -> Dataset:
     Raises:
       UserError: scikit-image is not installed, or a patch is larger than a photograph.
     """
-    height, width, _ = options.image_shape
+    height, width, _ = Resize.of(options).shape
     rng = np.random.default_rng(0)
     splits = []
     for photographs in (TRAIN, TEST):

@@ -230,6 +230,8 @@ class Standard(Gan):
     def parse_labels(self, labels: Sequence[str]) -> np.ndarray:
         if not self.num_classes:
             super().parse_labels(labels)
+        if not labels:
+            raise UserError("--labels=: expected one class or more")
         known = {str(label): label for label in range(self.num_classes)}
         for label in labels:
             if label not in known:
@@ -258,6 +260,13 @@ class Standard(Gan):
         """A grid; of samples in the order of their classes with a row for each."""
         if isinstance(samples, Batch):
             samples = samples.images
+        if samples.ndim != 4:
+            raise UserError(
+                f"config.data.image_shape={samples.shape[1:]}: expected (height, "
+                "width, channels); for other data call ganjax.train_step"
+            )
+        if samples.dtype != np.uint8:
+            samples = np.asarray(self.export(samples))
         if condition is None:
             return grid(samples)
         classes = np.unique(condition)

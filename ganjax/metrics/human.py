@@ -89,7 +89,7 @@ def check_poolable(files: Sequence[Path], answers: Sequence[Answers]) -> None:
     Raises:
       UserError: they are not, or the same answers are there twice.
     """
-    seen: dict[str, Path] = {}
+    seen: dict[bytes, Path] = {}
     for file, one in zip(files, answers, strict=True):
         for field in SAME:
             value, first = one.about.get(field), answers[0].about.get(field)
@@ -98,7 +98,7 @@ def check_poolable(files: Sequence[Path], answers: Sequence[Answers]) -> None:
                     f"{printable(file)}: expected {field}={first!r}, as in "
                     f"{printable(files[0])}, got {value!r}: score them one by one"
                 )
-        content = file.read_text()
+        content = file.read_bytes()
         if content in seen:
             raise UserError(
                 f"{printable(file)}: expected other answers than in "

@@ -39,6 +39,7 @@ from ganjax.models.resampling import upsample
 from ganjax.options import Fraction, PositiveInt, Repeats, Widths, choice, given
 
 Labels = Int[Array, " B"] | None
+MAPPING_RATE = 0.01  # of the mapping network, relative to the learning rate
 MOMENTUM = 0.995  # of w̄ in an update, as in the authors' code
 
 
@@ -64,7 +65,7 @@ class Mapping(nn.Module):
             code = nn.Embed(self.num_classes, z.shape[-1], embedding_init=init)(labels)
             x = jnp.concatenate([z, code / rms(code)], axis=-1)
         for _ in range(self.layers):
-            x = lrelu(EqualDense(self.features, rate=0.01)(x))
+            x = lrelu(EqualDense(self.features, rate=MAPPING_RATE)(x))
         return x
 
 

@@ -1,8 +1,11 @@
 """One page of HTML about runs: samples, metrics, curves, configs, and a human test."""
 
+from __future__ import annotations
+
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 import ganjax
@@ -20,14 +23,15 @@ from ganjax.report.metrics import metrics_section
 from ganjax.report.parts import COLORS, Section, run_label
 from ganjax.run_folder import RunFolder, read_run_folders
 
-MAX_TRIALS = 1000
+if TYPE_CHECKING:
+    from ganjax.human_test import HumanTest
 
 
-def write_report(folders: Sequence[Path], out: Path, trials: int, seed: int) -> None:
+def write_report(folders: Sequence[Path], out: Path, human: HumanTest) -> None:
     """Writes a page about the runs in these folders, which needs no other file.
 
     What a run lacks is replaced by a sentence. Its newest checkpoint is only read for
-    the human test, which has `trials` images of this seed.
+    the human test.
 
     Raises:
       UserError: a folder without a run, too many of them, an odd number of trials, or
@@ -40,11 +44,7 @@ def write_report(folders: Sequence[Path], out: Path, trials: int, seed: int) -> 
         raise UserError(
             f"--workdir: expected at most {len(COLORS)} folders, got {len(folders)}"
         )
-    if trials % 2 or not 2 <= trials <= MAX_TRIALS:
-        raise UserError(
-            f"--num={trials}: expected an even number from 2 to {MAX_TRIALS}, half of "
-            "the human test's images are real"
-        )
+    human.check()
     runs = read_run_folders(folders)
     sections = [
         summary_section(runs),
@@ -53,7 +53,7 @@ def write_report(folders: Sequence[Path], out: Path, trials: int, seed: int) -> 
         curves_section(runs),
         samples_section(runs),
         neighbors_section(runs),
-        human_section(runs, trials, seed),
+        human_section(runs, human),
         config_section(runs),
         environment_section(runs),
     ]
@@ -105,7 +105,7 @@ def summary_section(runs: Sequence[RunFolder]) -> Section:
     return Section("summary", "Runs", [table(head, rows)])
 
 
-def human_section(runs: Sequence[RunFolder], trials: int, seed: int) -> Section:
+def human_section(runs: Sequence[RunFolder], human: HumanTest) -> Section:
     """A test of each run that makes images from noise."""
     from ganjax.human_test import make_test_of_run
     from ganjax.run import load_run
@@ -122,7 +122,7 @@ def human_section(runs: Sequence[RunFolder], trials: int, seed: int) -> Section:
     for run in runs:
         part: Element
         try:
-            test = make_test_of_run(load_run(run.path), run.name, trials, seed)
+            test = make_test_of_run(load_run(run.path), run.name, human)
             part = element(
                 "div",
                 element("noscript", "The test needs JavaScript."),

@@ -176,6 +176,7 @@
       }
 
       function onKey(event) {
+        if (event.target.closest?.("input")) return; // a slider has the arrow keys
         const value = ARROWS[event.key.toLowerCase()];
         const modified = event.ctrlKey || event.metaKey || event.altKey;
         if (running !== root || value === undefined || modified || event.repeat) return;

@@ -46,7 +46,8 @@ function randomZ({ z_dim, prior, scale }) {
 function slerp(a, b, fraction) {
   const cosine = dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
   const angle = Math.acos(Math.min(1, Math.max(-1, cosine)));
-  if (angle < 1e-3) return a.map((x, i) => x + fraction * (b[i] - x));
+  // Nearly the same, opposite, or a zero: there is no arc.
+  if (!(Math.sin(angle) > 1e-3)) return a.map((x, i) => x + fraction * (b[i] - x));
   const from = Math.sin((1 - fraction) * angle) / Math.sin(angle);
   const to = Math.sin(fraction * angle) / Math.sin(angle);
   return a.map((x, i) => from * x + to * b[i]);
