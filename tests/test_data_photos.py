@@ -34,5 +34,7 @@ def test_patches_and_mirror_images_of_other_photographs_than_in_training():
 def test_too_large_patches_and_missing_packages_are_reported():
     with pytest.raises(ganjax.UserError, match=r"image_shape=\(600, 600, 3\)"):
         photos.load(DataOptions(name="photos", image_shape=(600, 600, 3)))
+    with pytest.raises(ganjax.UserError, match=r"image_shape=\(28, 28\)"):
+        photos.load(DataOptions(name="photos", image_shape=(28, 28)))
     with pytest.raises(ganjax.UserError, match="pip install"):
         photos.read("no_such_package.data", "x.png")

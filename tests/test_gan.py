@@ -112,6 +112,9 @@ def test_a_mapping_replaces_a_number_or_all_options():
         ganjax.UserError, match="config.penalties.r3: expected one of the fields"
     ):
         small_config(penalties__r3=fall)
+    for field, value in (("seed.x", fall), ("seed.x", True), ("seed.x.y", 1.0)):
+        with pytest.raises(ganjax.UserError, match=f"config.{field}: expected one of"):
+            ganjax.load_config("mnist", {field: value})
 
 
 def test_unknown_fields_of_networks_are_named():

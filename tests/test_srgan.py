@@ -53,6 +53,16 @@ def test_an_untrained_generator_is_bicubic_interpolation():
     np.testing.assert_allclose(y, pillow, atol=1.5)
 
 
+@pytest.mark.slow
+def test_evaluation_during_training_enlarges_test_images(random_digits, tmp_path):
+    changes = {"data.image_shape": (28, 28, 1), "data.name": "random", "num_steps": 2}
+    changes |= {"features": "random", "evaluate_every": 2, "evaluate_num": 26}
+    config = ganjax.load_config("srgan", SMALL | changes | {"sample_num": 4})
+    ganjax.train_and_evaluate(config, tmp_path)
+    _, _, metadata = ganjax.load_run(tmp_path / "best")
+    assert metadata["kid_random"] < 1
+
+
 def test_shrinking_undoes_repetition():
     x = jax.random.normal(jax.random.key(0), (2, 2, 3, 1))
     repeated = np.asarray(x).repeat(4, 1).repeat(4, 2)

@@ -106,6 +106,24 @@ def test_training_on_the_first_examples_is_training_on_them_alone(config, tmp_pa
         train.train_and_evaluate(many, tmp_path / "many", data(60))
 
 
+def test_data_that_do_not_suit_the_gan_get_one_line(random_digits, config, tmp_path):
+    unsuitable = ganjax.load_config("cyclegan", {"data.image_shape": (28, 28, 1)})
+    with pytest.raises(
+        ganjax.UserError, match="'random': expected data with 'a', got images, labels"
+    ):
+        train.train_and_evaluate(unsuitable, tmp_path / "a", random_digits)
+    arrays = np.zeros((0, 28, 28, 1), np.uint8), np.zeros(0, int)
+    nothing = ganjax.make_dataset(*arrays, *arrays, name="nothing", source="a test")
+    with pytest.raises(ganjax.UserError, match="at least one training example"):
+        train.train_and_evaluate(config(), tmp_path / "b", nothing)
+    points = np.zeros((4, 2), np.float32), np.zeros(4, int)
+    points = ganjax.make_dataset(*points, *points, name="points", source="a test")
+    changes = {"name": "mlp", "hidden": (3,)}
+    flat = config(data__image_shape=(2,), generator=changes, discriminator=changes)
+    with pytest.raises(ganjax.UserError, match=r"expected \(height, width, channels\)"):
+        train.train_and_evaluate(flat, tmp_path / "c", points)
+
+
 OPTIMIZED = """
 import os, sys
 sys.path.insert(0, sys.argv[2])
