@@ -63,7 +63,7 @@ class Dimension:
 class Setting:
     """One point of a sweep."""
 
-    values: dict[str, Any]  # by the label of the dimension
+    values: dict[str, Any]  # by the label of the dimension, or by all its fields
     overrides: dict[str, Any]  # by field
 
 
@@ -88,12 +88,19 @@ def make_settings(
         rng = np.random.default_rng([seed, i])
         draws.append([dimension.draw(rng) for dimension in random])
     points = itertools.product(*(dimension.values for dimension in grid))
-    settings: list[Setting] = []
+    dimensions, settings = [*grid, *random], list[Setting]()
+    labels = [dimension.label for dimension in dimensions]
+    if len(set(labels)) < len(labels):
+        labels = ["+".join(dimension.fields) for dimension in dimensions]
     for point, draw in itertools.product(points, draws):
-        pairs = list(zip((*grid, *random), (*point, *draw), strict=True))
+        values = (*point, *draw)
         setting = Setting(
-            {dimension.label: value for dimension, value in pairs},
-            {field: value for dim, value in pairs for field in dim.fields},
+            dict(zip(labels, values, strict=True)),
+            {
+                field: value
+                for dimension, value in zip(dimensions, values, strict=True)
+                for field in dimension.fields
+            },
         )
         if setting not in settings:  # of few random values some are drawn twice
             settings.append(setting)

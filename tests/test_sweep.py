@@ -44,6 +44,16 @@ def test_grid_is_the_product_of_its_values():
     assert settings[3].overrides == both | {"loss": "wgan"}
 
 
+def test_dimensions_of_the_same_label_are_named_by_their_fields():
+    grid = [
+        parse_grid("generator.momentum,discriminator.momentum=0.5"),
+        parse_grid("g_optimizer.momentum,d_optimizer.momentum=0.1"),
+    ]
+    (setting,) = make_settings(grid, [], trials=1, seed=0)
+    assert list(setting.values.values()) == [0.5, 0.1]
+    assert "generator.momentum+discriminator.momentum" in setting.values
+
+
 def test_values_are_python_literals_or_text():
     values = parse_grid("x=2,1e-4,True,(64,),(8, 4),none,{'start': 1.0}").values
     assert values == (2, 1e-4, True, (64,), (8, 4), "none", {"start": 1.0})
