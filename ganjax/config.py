@@ -100,8 +100,10 @@ def override(config: ConfigDict, field: str, value: Any) -> None:
     *path, last = field.split(".")
     try:
         node = reduce(child, path, config)
-        child(node, last)
+        if not isinstance(node, ConfigDict):
+            raise KeyError(last)
         if isinstance(value, Mapping):
+            node[last]  # a KeyError if there is no such field
             with node.ignore_type():
                 node[last] = ConfigDict(value)
         else:

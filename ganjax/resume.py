@@ -89,10 +89,10 @@ def with_defaults(gan: Gan, config: Mapping[str, Any]) -> dict[str, Any]:
     These are options of the GAN, its networks and its optimizers; the config of an
     older version lacks the newer ones.
     """
-    kinds = {"g_optimizer": Optimizer, "d_optimizer": Optimizer}
-    for name in ("generator", "discriminator"):
-        kinds[name] = type(getattr(gan, name))
-    defaults = options(type(gan)) | {k: options(kind) for k, kind in kinds.items()}
+    kinds: dict[str, type] = dict.fromkeys(("g_optimizer", "d_optimizer"), Optimizer)
+    kinds |= {k: type(getattr(gan, k, None)) for k in ("generator", "discriminator")}
+    groups = {k: options(kind) for k, kind in kinds.items() if k in config}
+    defaults = options(type(gan)) | groups
     complete = dict(config)
     for name, default in to_json(ConfigDict(defaults)).items():
         value = config.get(name, default)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from unittest import mock
 
 import jax
 import numpy as np
@@ -11,7 +12,7 @@ from helpers import ROOT, run_python, small_config, trained
 from PIL import Image
 
 import ganjax
-from ganjax import main, sampling
+from ganjax import commands, main, sampling
 from ganjax.checkpoint import Checkpoints
 from ganjax.config import to_json
 from ganjax.data.embedded import FALLBACKS
@@ -25,10 +26,11 @@ NUM = 500
 
 
 def run_mode(mode, **flags):
-    """What the command line does with these flags, in this process."""
+    """What the command line does with these flags and no --config, in this process."""
     if not main.FLAGS.is_parsed():
         main.FLAGS.mark_as_parsed()
-    with flagsaver.flagsaver(mode=mode, **flags):
+    no_config = mock.patch.object(commands, "data_options", lambda: None)
+    with no_config, flagsaver.flagsaver(mode=mode, **flags):
         main.MODES[mode]()
 
 
