@@ -204,6 +204,7 @@ class Study:
 
         def measure() -> tuple[Row, Images]:
             row, images = train(config, self._dataset, seconds)
+            jax.clear_caches()  # Linux limits the memory maps that programs are
             shown = {"samples": images["samples"][: SHOWN**2]}
             return row | self._scorer(images["samples"]), shown
 
