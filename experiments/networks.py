@@ -19,7 +19,7 @@ beside the sliced Wasserstein distance.
 Runs that are done are not repeated. Prints a table for each data set; with both data
 sets and all networks it writes networks.json, networks.md and networks.png.
 
-Result: not measured.
+Result: see results/networks.md. DCGAN's networks are far ahead after minutes.
 """
 
 import json

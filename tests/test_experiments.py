@@ -40,6 +40,7 @@ def test_every_tip_is_a_config(row):
         ("docs/results.md", "gallery.md"),
         ("docs/results.md", "loss_table.md"),
         ("docs/results.md", "contrast.md"),
+        ("docs/results.md", "networks.md"),
         ("docs/gans.md", "pixel_losses.md"),
         ("docs/guides/few_images.md", "few_images.md"),
         ("docs/guides/transfer.md", "transfer.md"),
