@@ -5,7 +5,9 @@ python -m ganjax.main --config configs/stylegan.py:faces --config.data.manual_di
 
 The networks of the paper with few features. Batch size, optimizer and learning rates
 are the paper's; the loss and its penalty are those of mnist.py and of image_folder.py.
-Not measured; a step takes many times that of mnist.py.
+On MNIST 5,000 steps take 25 minutes on one core of an Intel Xeon beside other programs
+and reach FID 106 and score 6.7 (seed 0, 10,000 samples; real images: 2.3, 9.8): half of
+the samples are no digits yet, and more steps are needed. `:faces` is not measured.
 """
 
 from ml_collections import ConfigDict
