@@ -64,6 +64,7 @@ def run_once(
 ) -> tuple[Row, Images]:
     """What `run` returns, or what it returned before for the same identity."""
     study, images = folder / "study.json", folder / "images.npz"
+    identity = json.loads(json.dumps(identity))  # lists, as they will be read
     if study.exists():
         saved = json.loads(study.read_text())
         if saved["identity"] == identity:

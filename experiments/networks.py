@@ -200,7 +200,6 @@ class Study:
             "machine": common.describe_machine(),
             "jax": jax.__version__,
         }
-        identity = json.loads(json.dumps(identity))  # lists, as read
 
         def measure() -> tuple[Row, Images]:
             row, images = train(config, self._dataset, seconds)

@@ -71,7 +71,10 @@ def page() -> None:
     test.check()
     gan, state, metadata = load()
     gan = require_standard(Wanted(scale=FLAGS.scale).scaled(gan), "--mode=page")
-    name = Path(FLAGS.workdir or FLAGS.pretrained).expanduser().resolve().stem
+    if FLAGS.workdir:
+        name = Path(FLAGS.workdir).expanduser().resolve().name
+    else:
+        name = Path(FLAGS.pretrained).name.removesuffix(".safetensors")
     out = out_folder("page")
     export_generator(gan, state, metadata["config"], out)
     human = None

@@ -49,26 +49,28 @@ def init_from(state: TrainState, source: PyTree) -> tuple[TrainState, list[str]]
       The state, and the paths of the arrays of its networks that stay, since `source`
       has none of that path, shape and type.
     """
-    given = networks(source)
+    given, own = networks(source), networks(state)
     taken = {
         path: given[path]
-        for path, x in networks(state).items()
+        for path, x in own.items()
         if path in given
         and (given[path].shape, given[path].dtype) == (x.shape, x.dtype)
     }
     values = [taken.get(path, x) for path, x in paths(state).items()]
     new = jax.tree.unflatten(jax.tree.structure(state), values)
-    return new, [path for path in networks(state) if path not in taken]
+    return new, [path for path in own if path not in taken]
 
 
 def networks(state: PyTree) -> dict[str, Array]:
     """Parameters and batch statistics by path, such as "g/params/Dense_0/kernel"."""
 
     def is_network(path: str) -> bool:
-        _, kind, name, *_ = [*path.split("/"), "", ""]
-        if kind == "batch_stats":
-            return name not in TRAINING_STATE
-        return kind == "params"
+        match path.split("/"):
+            case [_, "params", *_]:
+                return True
+            case [_, "batch_stats", name, *_]:
+                return name not in TRAINING_STATE
+        return False
 
     return {path: x for path, x in paths(state).items() if is_network(path)}
 
@@ -83,7 +85,8 @@ def start(state: TrainState, place: str | Path) -> tuple[TrainState, dict[str, A
     """
     source = load(place)
     new, rest = init_from(state, source.state)
-    matrices = {path for path, x in networks(state).items() if x.ndim > 1}
+    own = networks(state)
+    matrices = {path for path, x in own.items() if x.ndim > 1}
     if matrices <= set(rest):  # a bias alone matches by coincidence
         raise UserError(
             f"--init_from={place}: expected kernels with the names and shapes of those "
@@ -91,7 +94,7 @@ def start(state: TrainState, place: str | Path) -> tuple[TrainState, dict[str, A
         )
     # Those of the averaged generator are the generator's.
     rest = [path for path in rest if not path.startswith("g_ema/")]
-    others = summary(rest, networks(state), networks(source.state))
+    others = summary(rest, own, networks(source.state))
     name = printable(source.name)
     print(f"initialized from {name}, step {source.step}; new: {others}", flush=True)
     sha256 = checksum(source.state)
